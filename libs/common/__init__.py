@@ -1,0 +1,1 @@
+"""The contracts and runtime parts that the services share."""
