@@ -1,0 +1,1 @@
+"""One machine's Dbify: embedded dependencies, migrations, a demo database and the five services as real processes."""
