@@ -27,6 +27,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
         type: The type as SQL that a cast takes anywhere, schema-qualified where it is outside pg_catalog, with its
             modifier: `numeric(10,2)`, `app.mood[]`, `"Odd Type"`.
         kind: What sort of values it takes; a domain has its base type's.
+        base: For a domain, the type beneath it as SQL, with the domain's modifier.
         element: For an array, the element's type as SQL.
         element_kind: For an array, the element's kind.
         enum: For an enum, or an array of one, the labels in order.
@@ -47,6 +48,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
     identity: Literal["", "always", "default"] = ""
     generated: bool = False
     comment: str = ""
+    base: str = ""
 
 
 class ForeignKey(msgspec.Struct, frozen=True):
