@@ -71,6 +71,7 @@ class Code(Enum):
     ADDRESS_FORBIDDEN = 422, "The host's address may not be reached from here."
     DATABASE_REFUSED_LOGIN = 422, "The database refused the user, password or database name."
     DATABASE_UNSUPPORTED = 422, "The server is not PostgreSQL 13 or later."
+    SCHEMA_TOO_LARGE = 422, "The database has more tables, columns or definitions than Dbify takes."
 
     # Too much.
     RATE_LIMITED = 429, "Too many requests: wait as Retry-After says."
