@@ -52,6 +52,8 @@ class Bus:
         self._subscriptions: list[tuple[str, Handler]] = []
         self._callbacks: list[Callable[[], Awaitable[None]]] = []
         self._registering = asyncio.Lock()
+        # The connection that everything is registered on; what comes later is added to it.
+        self._registered: Client | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -59,7 +61,15 @@ class Bus:
         """Whether there is a connection to NATS right now."""
         return self._link.connected
 
-    async def publish(self, subject: str, data: bytes, *, message_id: str, timeout_s: float = 5.0) -> int:
+    async def publish(
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        message_id: str,
+        timeout_s: float = 5.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> int:
         """Publish to a stream and wait until it is stored.
 
         Args:
@@ -67,6 +77,7 @@ class Bus:
             data: The message.
             message_id: The `Nats-Msg-Id`: within the stream's window, a second message with the same id is dropped.
             timeout_s: How long to wait for the acknowledgement.
+            headers: What else to say about the message.
 
         Returns:
             The message's sequence in its stream.
@@ -76,7 +87,7 @@ class Bus:
                 the last case the message may be stored all the same, so publish it again under the same id.
             ValueError: If the subject is malformed or the message too large: trying again does not help.
         """
-        return await self._publish(subject, data, {"Nats-Msg-Id": message_id}, timeout_s)
+        return await self._publish(subject, data, {**(headers or {}), "Nats-Msg-Id": message_id}, timeout_s)
 
     async def consume(self, consumer: Consumer, handle: Handler, *, batch: int = 1) -> None:
         """Hand a durable consumer's messages to a handler, in the background, until the bus closes.
@@ -98,8 +109,10 @@ class Bus:
         """Hand each message on a subject to a handler, outside of any stream: what comes while cut off is missed."""
         async with self._registering:
             self._subscriptions.append((subject, handle))
-            if self._link.connected:
-                await self._listen(self._link.client, subject, handle)
+            if self._registered is not None:
+                with suppress(*FAILURES):
+                    await self._listen(self._registered, subject, handle)
+                    await self._registered.flush()
 
     def on_connect(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Call back after every connection that is made, and now if there is one: what was missed can be read then."""
@@ -112,9 +125,10 @@ class Bus:
         async with self._registering:
             responder = Responder(service, methods)
             self._responders.append(responder)
-            if self._link.connected:
+            if self._registered is not None:
                 with suppress(*FAILURES):
-                    await responder.register(self._link.client)
+                    await responder.register(self._registered)
+                    await self._registered.flush()
 
     async def request(self, service: str, method: str, body: msgspec.Struct, *, timeout_s: float = 5.0) -> bytes:
         """Ask another service.
@@ -155,6 +169,7 @@ class Bus:
             for responder in self._responders:
                 await responder.register(client)
             await client.flush()
+            self._registered = client
         for callback in self._callbacks:
             self._spawn(callback)
 

@@ -1,0 +1,1 @@
+"""What the logger does: store messages, answer questions."""
