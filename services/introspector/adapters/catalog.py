@@ -1,0 +1,139 @@
+"""Reading the catalog of a user's PostgreSQL: one connection, one read-only transaction, a handful of statements."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+import asyncpg
+import msgspec
+import stamina
+
+from libs.common import dsn, sqlstates
+from libs.common.addresses import Guard
+from libs.common.dial import dial
+from libs.common.errors import Code, DbifyError
+from libs.common.ids import ProjectId
+from libs.common.rpc import SealedDatabase
+from libs.common.schema import Database
+from libs.common.sealing import Keyring
+from services.introspector.adapters.catalog_sql import CATALOG, CONTROL, FINGERPRINT, ORIGIN
+from services.introspector.core.assemble import Origin, Reading
+from services.introspector.core.rows import Rows
+
+# Part of every fingerprint: raise it when a look reads something new, so that the next one reads all.
+READS: Final = 1
+_CONNECT_S: Final = 10
+_CLOSE_S: Final = 2
+_ATTEMPTS: Final = 3
+# Rows a round trip: a schema of 1,500 tables is four, and none of them takes much memory.
+_PREFETCH: Final = 2_000
+_SETTINGS: Final[Mapping[str, str]] = {"application_name": "dbify-introspector"}
+# The estimates of the one large statement call for JIT and parallel workers, which take longer than the statement.
+_NARROW: Final = """
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL statement_timeout = '15s';
+SET LOCAL lock_timeout = '5s';
+SET LOCAL jit = off;
+SET LOCAL max_parallel_workers_per_gather = 0
+"""
+# A look meets DDL at work: what the pg_get_* functions read is newer than the transaction's snapshot (XX000, "cache
+# lookup failed"), or a replica gives up the snapshot (40001). The next look sees it done.
+_RACES: Final = (asyncpg.InternalServerError, asyncpg.SerializationError)
+
+
+class Catalogs:
+    """Opens the databases that projects are about.
+
+    Args:
+        keyring: Opens the sealed URLs.
+        guard: Says which addresses may be dialled.
+    """
+
+    def __init__(self, keyring: Keyring, guard: Guard) -> None:
+        self._keyring = keyring
+        self._guard = guard
+
+    @asynccontextmanager
+    async def open(self, project: ProjectId, database: SealedDatabase) -> AsyncIterator["Catalog"]:
+        """A connection to a project's database, at the addresses that come with it and no others.
+
+        Raises:
+            DbifyError: ADDRESS_FORBIDDEN, DATABASE_UNAVAILABLE, DATABASE_REFUSED_LOGIN, DATABASE_UNSUPPORTED.
+        """
+        target = self._target(project, database)
+        for address in database.addresses:
+            self._guard.check(address)
+        connection = await dial(target, database.addresses, timeout_s=_CONNECT_S, settings=_SETTINGS)
+        try:
+            yield Catalog(connection)
+            await connection.close(timeout=_CLOSE_S)
+        except (TimeoutError, asyncpg.InterfaceError, OSError):
+            # All was read: a server that does not say goodbye has done its part.
+            pass
+        finally:
+            connection.terminate()
+
+    def _target(self, project: ProjectId, database: SealedDatabase) -> dsn.Dsn:
+        try:
+            url = self._keyring.open(database.sealed, str(project), "database", str(database.version))
+        except ValueError as error:
+            raise DbifyError(
+                Code.INTERNAL_ERROR, "The database URL cannot be opened: is DBIFY_MASTER_KEY the gateway's?"
+            ) from error
+        return dsn.parse(url.decode())
+
+
+class Catalog:
+    """One database's catalog."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def read(self, known: str) -> Reading | None:
+        """Read it whole, or None where its fingerprint is the known one.
+
+        Raises:
+            DbifyError: SCHEMA_TOO_LARGE, DATABASE_UNSUPPORTED, DATABASE_UNAVAILABLE, QUERY_TIMEOUT.
+        """
+        try:
+            async for attempt in stamina.retry_context(on=_RACES, attempts=_ATTEMPTS, timeout=None):
+                with attempt:
+                    return await self._look(known)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            raise DbifyError(
+                Code.DATABASE_UNSUPPORTED, "The server's catalog is not that of PostgreSQL, or not in UTF-8."
+            ) from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise sqlstates.translate(error) from error
+        raise AssertionError("stamina returns or raises")
+
+    async def _look(self, known: str) -> Reading | None:
+        """One consistent look. The transaction is ended by hand: where it failed the connection may be stuck too."""
+        transaction = self._connection.transaction(isolation="repeatable_read", readonly=True)
+        await transaction.start()
+        try:
+            origin = await self._origin()
+            reading = None if origin.fingerprint == known else Reading(origin, await self._rows())
+        except asyncpg.PostgresError:
+            await transaction.rollback()
+            raise
+        await transaction.rollback()
+        return reading
+
+    async def _origin(self) -> Origin:
+        row = await self._connection.fetchrow(ORIGIN)
+        await self._connection.execute(_NARROW)
+        system, timeline = "", 0
+        if row["may_read_control"]:
+            system, timeline = await self._connection.fetchrow(CONTROL)
+        database = Database(system, timeline, row["oid"], row["name"], row["server_version"])
+        search_path = tuple(row["search_path"])
+        catalogs = await self._connection.fetchval(FINGERPRINT)
+        fingerprint = f"{READS} {msgspec.json.encode((database, search_path)).decode()} {catalogs}"
+        return Origin(database, search_path, fingerprint)
+
+    async def _rows(self) -> Rows:
+        rows = Rows()
+        async for tag, entry in self._connection.cursor(CATALOG, prefetch=_PREFETCH):
+            rows.add(tag, entry)
+        return rows
