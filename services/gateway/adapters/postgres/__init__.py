@@ -1,0 +1,3 @@
+"""The gateway's schema in the platform database, a module an aggregate."""
+
+SOURCE = "dbify/gateway"

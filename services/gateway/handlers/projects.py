@@ -1,0 +1,179 @@
+"""Making, changing and deleting projects."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+import msgspec
+
+from libs.common import schema
+from libs.common.errors import Code, DbifyError
+from libs.common.ids import AccountId, KeyId, ProjectId, new_id
+from libs.common.rpc import SealedDatabase
+from libs.common.schema import Schema
+from services.gateway.core.credentials import API_KEY, digest, shown
+from services.gateway.core.pages import Page, Paging, cut
+from services.gateway.handlers.credentials import new_credential
+from services.gateway.handlers.keys import Key
+
+# bigint: what a project's id can be.
+MAX_PROJECT = 2**63 - 1
+
+
+class Project(msgspec.Struct, frozen=True):
+    """A database somebody registered; where it is stays sealed."""
+
+    id: ProjectId
+    name: str
+    database_version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Created(msgspec.Struct, frozen=True):
+    """A new project with its first key, whose text is shown this once."""
+
+    project: Project
+    key: Key
+    api_key: str
+
+
+class Records(Protocol):
+    """Where projects are kept. Each write announces itself as an event, in the same transaction."""
+
+    async def next_id(self) -> ProjectId: ...
+    async def add(
+        self, owner: AccountId, project: Project, database: SealedDatabase, snapshot: bytes, key: Key, key_hash: bytes
+    ) -> None: ...
+    async def find(self, owner: AccountId, project: ProjectId) -> Project | None: ...
+    async def list(self, owner: AccountId, paging: Paging) -> list[Project]: ...
+    async def rename(self, owner: AccountId, project: ProjectId, name: str) -> Project | None: ...
+    async def move(
+        self, owner: AccountId, project: ProjectId, name: str | None, database: SealedDatabase, snapshot: bytes
+    ) -> Project | None: ...  # None also where the version before is no longer the one there
+    async def delete(self, owner: AccountId, project: ProjectId) -> bool: ...
+
+
+class Sealer(Protocol):
+    """Turns a URL that a user sent into one that may be kept and dialled."""
+
+    async def seal(self, url: str, project: ProjectId, version: int) -> SealedDatabase: ...
+
+
+class Introspector(Protocol):
+    """Reads a database's catalog."""
+
+    async def look(self, project: ProjectId, database: SealedDatabase) -> bytes: ...
+
+
+class Known(Protocol):
+    """What this process holds in memory about projects."""
+
+    async def learn(self, project: ProjectId, snapshot: bytes) -> None: ...
+    def forget(self, project: ProjectId) -> None: ...
+
+
+class Projects:
+    """The use cases of projects. Whatever is not the account's own is PROJECT_NOT_FOUND.
+
+    Args:
+        records: Where they are kept.
+        sealer: Checks and seals database URLs.
+        introspector: Takes the first look.
+        known: Memory to fill and to clear.
+        settle: Waits until every process has seen the end of a key.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        sealer: Sealer,
+        introspector: Introspector,
+        known: Known,
+        settle: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._records = records
+        self._sealer = sealer
+        self._introspector = introspector
+        self._known = known
+        self._settle = settle
+
+    async def create(self, owner: AccountId, name: str, url: str) -> Created:
+        """Register a database: it can be queried the moment this answers, and nothing is kept where it fails."""
+        project = await self._records.next_id()
+        database = await self._sealer.seal(url, project, 1)
+        snapshot = await self._look(project, database)
+        now = datetime.now(UTC)
+        text = new_credential(API_KEY)
+        made = Created(
+            project=Project(project, name, 1, now, now),
+            key=Key(KeyId(new_id()), "default", shown(text), "", now, None, None),
+            api_key=text,
+        )
+        await self._records.add(owner, made.project, database, snapshot, made.key, digest(text))
+        await self._known.learn(project, snapshot)
+        return made
+
+    async def get(self, owner: AccountId, project: ProjectId) -> Project:
+        """One project of the account's."""
+        found = await self._records.find(owner, project) if 0 < project <= MAX_PROJECT else None
+        if found is None:
+            raise _not_found(project)
+        return found
+
+    async def list(self, owner: AccountId, paging: Paging) -> Page[Project]:
+        """The account's projects, newest first."""
+        paging.check(_is_project)
+        return cut(await self._records.list(owner, paging), paging, lambda project: str(project.id))
+
+    async def change(self, owner: AccountId, project: ProjectId, name: str | None, url: str | None) -> Project:
+        """Rename a project, or point it to another database, which is looked at first."""
+        before = await self.get(owner, project)
+        if url is not None:
+            changed = await self._move(owner, before, name, url)
+        elif name is not None:
+            changed = await self._records.rename(owner, project, name)
+        else:
+            raise DbifyError(Code.INVALID_REQUEST, "Nothing to change: send name, databaseUrl, or both.")
+        if changed is None:
+            raise _not_found(project)
+        return changed
+
+    async def delete(self, owner: AccountId, project: ProjectId) -> None:
+        """Forget a project; its keys have stopped working everywhere when this answers."""
+        await self.get(owner, project)
+        if not await self._records.delete(owner, project):
+            raise _not_found(project)
+        self._known.forget(project)
+        await self._settle()
+
+    async def _move(self, owner: AccountId, before: Project, name: str | None, url: str) -> Project:
+        database = await self._sealer.seal(url, before.id, before.database_version + 1)
+        snapshot = await self._look(before.id, database)
+        changed = await self._records.move(owner, before.id, name, database, snapshot)
+        if changed is None:
+            raise DbifyError(Code.TRANSACTION_CONFLICT, "The project was changed at the same time: try again.")
+        self._known.forget(before.id)
+        await self._known.learn(before.id, snapshot)
+        return changed
+
+    async def _look(self, project: ProjectId, database: SealedDatabase) -> bytes:
+        snapshot = await self._introspector.look(project, database)
+        _read(snapshot)
+        return snapshot
+
+
+def _read(snapshot: bytes) -> Schema:
+    try:
+        return schema.unpack(snapshot)
+    except ValueError as error:
+        message = "The introspector answered no snapshot that this version can read."
+        raise DbifyError(Code.SERVICE_UNAVAILABLE, message) from error
+
+
+def _is_project(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text[:20]) <= MAX_PROJECT
+
+
+def _not_found(project: int) -> DbifyError:
+    return DbifyError(Code.PROJECT_NOT_FOUND, f"No project {project}, or it is not yours.", {"projectId": project})
