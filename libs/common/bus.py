@@ -20,7 +20,7 @@ from prometheus_client import Counter
 from libs.common import serving
 from libs.common.consuming import Handler, Message, Poison, Worker, plain
 from libs.common.errors import DbifyError
-from libs.common.link import FAILURES, Link, unavailable
+from libs.common.link import FAILURES, Link, settle, unavailable
 from libs.common.serving import Method, Responder, method
 from libs.common.streams import Consumer
 from libs.common.telemetry import traceparent
@@ -112,7 +112,7 @@ class Bus:
             if self._registered is not None:
                 with suppress(*FAILURES):
                     await self._listen(self._registered, subject, handle)
-                    await self._registered.flush()
+                    await settle(self._registered)
 
     def on_connect(self, callback: Callable[[], Awaitable[None]]) -> None:
         """Call back after every connection that is made, and now if there is one: what was missed can be read then."""
@@ -128,7 +128,7 @@ class Bus:
             if self._registered is not None:
                 with suppress(*FAILURES):
                     await responder.register(self._registered)
-                    await self._registered.flush()
+                    await settle(self._registered)
 
     async def request(self, service: str, method: str, body: msgspec.Struct, *, timeout_s: float = 5.0) -> bytes:
         """Ask another service.
@@ -168,7 +168,7 @@ class Bus:
                 await self._listen(client, subject, handle)
             for responder in self._responders:
                 await responder.register(client)
-            await client.flush()
+            await settle(client)
             self._registered = client
         for callback in self._callbacks:
             self._spawn(callback)

@@ -79,6 +79,7 @@ class Worker:
         self._task: asyncio.Task[None] | None = None
         self._busy = False
         self._stopping = False
+        self._said = ""
 
     def start(self) -> None:
         """Begin to pull, in the background."""
@@ -106,7 +107,7 @@ class Worker:
                 _recreated.labels(self._name).inc()
                 log(_logger, "a pull fell silent, making it again", level=logging.WARNING, consumer=self._name)
             except _GoneError as error:
-                log(_logger, "cannot pull", level=logging.WARNING, consumer=self._name, reason=str(error))
+                self._say(str(error))
                 await asyncio.sleep(_RETRY_S)
             except FAILURES:
                 # The connection went away: `wait` above gives the next one.
@@ -117,22 +118,19 @@ class Worker:
                 await asyncio.sleep(_RETRY_S)
 
     async def _verify(self, client: Client) -> None:
-        """Wait until the consumer exists: migrations make it, never a service."""
-        said = False
-        stream = client.jetstream(timeout=3)
-        while True:
-            try:
-                await stream.consumer_info(self._consumer.stream, self._consumer.name)
-            except nats.js.errors.NotFoundError:
-                if not said:
-                    hint = "apply the streams with `python -m stack migrate`"
-                    log(_logger, "waiting for a consumer", level=logging.WARNING, consumer=self._name, hint=hint)
-                said = True
-            except nats.js.errors.Error as error:
-                raise _GoneError(str(error)) from error
-            else:
-                return
-            await asyncio.sleep(_RETRY_S)
+        """See that the consumer exists: migrations make it, never a service."""
+        try:
+            await client.jetstream(timeout=3).consumer_info(self._consumer.stream, self._consumer.name)
+        except nats.js.errors.NotFoundError as error:
+            raise _GoneError("it does not exist: apply the streams with `python -m stack migrate`") from error
+        except (nats.js.errors.Error, nats.errors.NoRespondersError, nats.errors.TimeoutError) as error:
+            raise _GoneError(f"JetStream does not answer for it ({type(error).__name__})") from error
+
+    def _say(self, reason: str) -> None:
+        """Log why nothing can be pulled, once until it is another reason or goes well again."""
+        if reason != self._said:
+            log(_logger, "waiting for a consumer", level=logging.WARNING, consumer=self._name, reason=reason)
+        self._said = reason
 
     async def _pull(self, client: Client) -> None:
         """Pull and handle one message after the other until the connection or the pull is lost."""
@@ -159,6 +157,7 @@ class Worker:
             message = await subscription.next_msg(timeout=_SILENCE_S)
             status = (message.headers or {}).get("Status")
             if not status:
+                self._said = ""
                 return message
             # Each pull has a reply subject of its own, so the end of an earlier one is not taken for this one's.
             if message.subject != reply or status == "100":
@@ -173,7 +172,9 @@ class Worker:
             async with asyncio.timeout(_ACK_TIMEOUT_S):
                 # nats-py drops what is still queued at unsubscribe, so the queue is emptied after the server's last.
                 await client._send_unsubscribe(subscription._id)  # noqa: SLF001 - no public call keeps the queue
-                await client.flush(1)
+                # A round trip that is not `flush`: nats-py stops reading for good when a late pong meets a flush that
+                # was given up.
+                await client.jetstream(timeout=1).consumer_info(self._consumer.stream, self._consumer.name)
                 while subscription.pending_msgs:
                     message = await subscription.next_msg(timeout=0.1)
                     if not (message.headers or {}).get("Status"):

@@ -7,6 +7,7 @@ A code is part of the public contract: neither its name nor its status changes o
 import difflib
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from typing import cast
 
 import msgspec
 
@@ -114,13 +115,14 @@ class ErrorBody(msgspec.Struct, frozen=True, rename="camel"):
 
     error_code: str
     message: str
-    details: dict[str, Detail]
+    # Not `Detail`: msgspec decodes no union of two kinds of list.
+    details: Mapping[str, object]
     request_id: str = ""
 
     def error(self) -> DbifyError:
         """The error that another service answered; a code unknown here counts as internal."""
         code = Code.__members__.get(self.error_code, Code.INTERNAL_ERROR)
-        return DbifyError(code, self.message, self.details)
+        return DbifyError(code, self.message, cast("Mapping[str, Detail]", self.details))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

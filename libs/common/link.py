@@ -134,7 +134,7 @@ class Link:
         self._reported = ("", 0.0)
         log(_logger, "connected to NATS")
         self._up.set()
-        while client.is_connected and not lost.is_set():
+        while _alive(client) and not lost.is_set():
             try:
                 # The status changes before the callback, and the callback may never come from a stuck socket.
                 await asyncio.wait_for(lost.wait(), 1)
@@ -150,6 +150,21 @@ class Link:
         if text != said or now - when >= _REPEAT_S:
             self._reported = (text, now)
             log(_logger, "NATS reports an error", level=logging.WARNING, error=text)
+
+
+async def settle(client: Client) -> None:
+    """Return once the server has taken in every subscription made so far.
+
+    nats-py's flush writes its ping past the queue that subscriptions wait in, so only a second one comes after them.
+    """
+    await client.flush()
+    await client.flush()
+
+
+def _alive(client: Client) -> bool:
+    """Whether the client is connected and hears: after an error of its own it may stop reading and not say so."""
+    reading = client._reading_task  # noqa: SLF001 - nothing public tells
+    return client.is_connected and reading is not None and not reading.done()
 
 
 async def _discard(client: Client) -> None:

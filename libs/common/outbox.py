@@ -124,8 +124,12 @@ class Relay:
             try:
                 more = await self._relay(stop)
             except DbifyError as error:
-                wait_s = min(wait_s * 2, _MAX_WAIT_S)
-                self._fail(error)
+                wait_s = min(max(wait_s, _INTERVAL_S) * 2, _MAX_WAIT_S)
+                self._fail(error.message)
+            except (ValueError, asyncpg.PostgresError) as error:
+                # A defect or a missing migration; a relay that ended here would be missed by nobody until too late.
+                wait_s = _MAX_WAIT_S
+                self._fail(f"{type(error).__name__}: {error}")
             else:
                 wait_s = 0 if more else _INTERVAL_S
                 self._said = False
@@ -173,9 +177,9 @@ class Relay:
         _relayed.labels(self._source).inc(len(published))
         return len(published)
 
-    def _fail(self, error: DbifyError) -> None:
+    def _fail(self, reason: str) -> None:
         """Count it, and say it once until it goes well again."""
         _failed.labels(self._source).inc()
         if not self._said:
-            log(_logger, "events wait in the outbox", level=logging.WARNING, reason=error.message)
+            log(_logger, "events wait in the outbox", level=logging.WARNING, source=self._source, reason=reason)
         self._said = True

@@ -141,7 +141,10 @@ async def ask(client: Client, service: str, name: str, body: bytes, timeout_s: f
 
     Raises:
         DbifyError: The other side's, SERVICE_UNAVAILABLE or SERVICE_TIMEOUT.
+        ValueError: If the request is too large for one message.
     """
+    if len(body) > PART_BYTES:
+        raise ValueError(f"a request of {len(body)} bytes is larger than one message")
     try:
         async with asyncio.timeout(timeout_s):
             reply = await _exchange(client, service, name, body, timeout_s)
