@@ -84,6 +84,7 @@ def spawn(
     stop_signal: signal.Signals = signal.SIGTERM,
     user: str | None = None,
     environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Child:
     """Start `command` with `home/run/NAME.pid` and `home/logs/NAME.log`, after ending what an earlier run left."""
     run, logs = home / "run", home / "logs"
@@ -100,6 +101,7 @@ def spawn(
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environ,
+            cwd=cwd,
             start_new_session=True,
             user=account.pw_uid if account else None,
             group=account.pw_gid if account else None,

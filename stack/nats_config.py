@@ -34,8 +34,26 @@ class Passwords:
         return self.by_user[user]
 
 
+def for_a_cluster() -> str:
+    """The configuration for Kubernetes: passwords and the server's name from its environment, monitoring for probes."""
+    return server_config(
+        Passwords.references(),
+        "0.0.0.0:4222",
+        "/data",
+        sync_interval="always",
+        name="$POD_NAME",
+        more=("http_port: 8222",),
+    )
+
+
 def server_config(
-    passwords: Passwords, listen: str, store: str, *, sync_interval: str = "2m", extra: tuple[str, ...] = ()
+    passwords: Passwords,
+    listen: str,
+    store: str,
+    *,
+    sync_interval: str = "2m",
+    name: str = "dbify",
+    more: tuple[str, ...] = (),
 ) -> str:
     """The configuration file's text.
 
@@ -44,19 +62,20 @@ def server_config(
         listen: host:port.
         store: JetStream's folder.
         sync_interval: How often JetStream flushes to disk, "always" for before every ack.
-        extra: Further lines at the top level, such as monitoring or a cluster.
+        name: The server's own, unique in a cluster.
+        more: Further lines at the top level, such as monitoring.
     """
     users = ",\n".join(f"      {_user(service, passwords)}" for service in SERVICES)
     return "\n".join(
         [
             f"listen: {json.dumps(listen)}",
-            "server_name: $HOSTNAME" if "cluster" in "".join(extra) else "server_name: dbify",
+            f"server_name: {name}",
             "max_payload: 1048576",
             "jetstream {",
             f"  store_dir: {json.dumps(store)}",
-            f"  sync_interval: {sync_interval}",
+            f"  sync_interval: {json.dumps(sync_interval)}",
             "}",
-            *extra,
+            *more,
             "accounts {",
             f"  {ACCOUNT} {{",
             "    jetstream: enabled",

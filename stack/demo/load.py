@@ -1,0 +1,59 @@
+"""Makes the demo database."""
+
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+
+from stack.demo import rows
+
+DATABASE = "dbify_demo"
+ROLE = "dbify_demo"
+
+
+def url_of(admin_url: str, password: str) -> str:
+    """The demo database's URL, as the role that owns it, on the server of `admin_url`."""
+    parts = urlsplit(admin_url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{ROLE}:{quote(password, safe='')}@{host}", path=f"/{DATABASE}"))
+
+
+async def make(admin_url: str, password: str) -> str:
+    """Make the database anew, with an ordinary role as its owner, and fill it; its URL.
+
+    Raises:
+        asyncpg.PostgresError: If the user of `admin_url` may not.
+    """
+    admin = await asyncpg.connect(admin_url)
+    try:
+        await admin.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        await admin.execute(f"DROP ROLE IF EXISTS {ROLE}")
+        # A password of our own making: letters, digits, - and _.
+        await admin.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'")
+        await admin.execute(f"GRANT {ROLE} TO CURRENT_USER")
+        await admin.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
+    finally:
+        await admin.close()
+    url = url_of(admin_url, password)
+    await fill(url)
+    return url
+
+
+async def fill(url: str) -> None:
+    """Make the tables and their rows, in one transaction, and the planner's statistics."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute((Path(__file__).parent / "schema.sql").read_text())
+            for table in rows.everything():
+                await connection.copy_records_to_table(
+                    table.table, schema_name=table.schema, columns=table.columns, records=table.rows
+                )
+            # Rows that name their id leave the sequence behind.
+            for name in ("Project", "User"):
+                await connection.execute(
+                    f"SELECT setval(pg_get_serial_sequence('\"{name}\"', 'id'), max(id)) FROM \"{name}\""  # noqa: S608
+                )
+        await connection.execute("ANALYZE")
+    finally:
+        await connection.close()
