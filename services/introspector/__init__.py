@@ -1,0 +1,1 @@
+"""The introspector: knows what stands in the users' databases, and when that changes."""

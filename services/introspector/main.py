@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from libs.common import health, postgres
 from libs.common.addresses import Guard
 from libs.common.bus import connect, method
+from libs.common.ids import ProjectId
 from libs.common.outbox import Relay
 from libs.common.rpc import LookRequest, SnapshotRequest
 from libs.common.sealing import Keyring
@@ -14,11 +15,15 @@ from services.introspector.adapters.catalog import Catalogs
 from services.introspector.adapters.gateway import Gateway
 from services.introspector.adapters.snapshots import SOURCE, Snapshots
 from services.introspector.config import Config
+from services.introspector.core.versions import Snapshot
 from services.introspector.handlers.look import MAX_LOOKS, Looks
+from services.introspector.handlers.turns import Turns
 from services.introspector.handlers.watch import Watch
 
 # Every look holds a connection; the rest is for the relay and for answering stored snapshots.
 _CONNECTIONS = MAX_LOOKS + 4
+# Fewer than looks, so that a project that is asked about need not wait until slow databases were tried.
+_EVENTS = MAX_LOOKS // 2
 
 
 async def run(config: Config, stop: asyncio.Event) -> None:
@@ -28,14 +33,16 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         pool = await stack.enter_async_context(
             postgres.platform(config.database_url, "introspector", max_size=_CONNECTIONS)
         )
+        turns = await stack.enter_async_context(Turns[tuple[ProjectId, str], Snapshot](MAX_LOOKS))
         bus = await stack.enter_async_context(connect(config.nats_url, "introspector"))
-        snapshots, relay = Snapshots(pool), Relay(pool, bus, SOURCE)
-        looks = Looks(Gateway(bus), catalogs, snapshots, relay.nudge)
+        gateway, snapshots, relay = Gateway(bus), Snapshots(pool), Relay(pool, bus, SOURCE)
+        looks = Looks(gateway, catalogs, snapshots, turns, relay.nudge)
         await bus.serve(
-            "introspector", {"look": method(LookRequest, looks.look), "snapshot": method(SnapshotRequest, looks.snapshot)}
+            "introspector",
+            {"look": method(LookRequest, looks.look), "snapshot": method(SnapshotRequest, looks.snapshot)},
         )
-        await bus.consume(PROJECT_WATCHER, Watch(snapshots, looks), batch=4)
+        await bus.consume(PROJECT_WATCHER, Watch(snapshots, looks), batch=_EVENTS)
         checks = health.Health()
         checks.add("postgres", snapshots.check, required=True)
-        checks.add("nats", bus.check, required=True)
+        checks.add("nats", gateway.check, required=True)
         await asyncio.gather(health.serve(checks, config.host, config.health_port, stop), relay.run(stop))

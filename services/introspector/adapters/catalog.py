@@ -1,7 +1,7 @@
 """Reading the catalog of a user's PostgreSQL: one connection, one read-only transaction, a handful of statements."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import asyncpg
@@ -10,7 +10,7 @@ import stamina
 
 from libs.common import dsn, sqlstates
 from libs.common.addresses import Guard
-from libs.common.dial import dial
+from libs.common.dial import Connection, dial
 from libs.common.errors import Code, DbifyError
 from libs.common.ids import ProjectId
 from libs.common.rpc import SealedDatabase
@@ -18,12 +18,14 @@ from libs.common.schema import Database
 from libs.common.sealing import Keyring
 from services.introspector.adapters.catalog_sql import CATALOG, CONTROL, FINGERPRINT, ORIGIN
 from services.introspector.core.assemble import Origin, Reading
-from services.introspector.core.rows import Rows
+from services.introspector.core.rows import MAX_BYTES, Rows
 
 # Part of every fingerprint: raise it when a look reads something new, so that the next one reads all.
 READS: Final = 1
 _CONNECT_S: Final = 10
 _CLOSE_S: Final = 2
+# Rows beyond their own limit are turned away one by one; this is for a server that sends something else.
+_MAX_RECEIVED_BYTES: Final = 2 * MAX_BYTES
 _ATTEMPTS: Final = 3
 # Rows a round trip: a schema of 1,500 tables is four, and none of them takes much memory.
 _PREFETCH: Final = 2_000
@@ -64,12 +66,12 @@ class Catalogs:
         for address in database.addresses:
             self._guard.check(address)
         connection = await dial(target, database.addresses, timeout_s=_CONNECT_S, settings=_SETTINGS)
+        connection.allow(_MAX_RECEIVED_BYTES)
         try:
             yield Catalog(connection)
-            await connection.close(timeout=_CLOSE_S)
-        except (TimeoutError, asyncpg.InterfaceError, OSError):
             # All was read: a server that does not say goodbye has done its part.
-            pass
+            with suppress(TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
+                await connection.close(timeout=_CLOSE_S)
         finally:
             connection.terminate()
 
@@ -86,7 +88,7 @@ class Catalogs:
 class Catalog:
     """One database's catalog."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def read(self, known: str) -> Reading | None:
@@ -103,12 +105,20 @@ class Catalog:
             raise DbifyError(
                 Code.DATABASE_UNSUPPORTED, "The server's catalog is not that of PostgreSQL, or not in UTF-8."
             ) from error
+        except (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError) as error:
+            raise DbifyError(
+                Code.QUERY_TIMEOUT,
+                "The database's catalog could not be read in time: a statement that changes the schema may hold it up.",
+            ) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             raise sqlstates.translate(error) from error
         raise AssertionError("stamina returns or raises")
 
     async def _look(self, known: str) -> Reading | None:
-        """One consistent look. The transaction is ended by hand: where it failed the connection may be stuck too."""
+        """One consistent look, in one transaction.
+
+        It is rolled back by hand: where the network or the server is stuck, so would be the statement that ends it.
+        """
         transaction = self._connection.transaction(isolation="repeatable_read", readonly=True)
         await transaction.start()
         try:
@@ -121,16 +131,20 @@ class Catalog:
         return reading
 
     async def _origin(self) -> Origin:
-        row = await self._connection.fetchrow(ORIGIN)
+        row = await self._row(ORIGIN)
         await self._connection.execute(_NARROW)
-        system, timeline = "", 0
-        if row["may_read_control"]:
-            system, timeline = await self._connection.fetchrow(CONTROL)
+        system, timeline = (await self._row(CONTROL)) if row["may_read_control"] else ("", 0)
         database = Database(system, timeline, row["oid"], row["name"], row["server_version"])
         search_path = tuple(row["search_path"])
-        catalogs = await self._connection.fetchval(FINGERPRINT)
+        (catalogs,) = await self._row(FINGERPRINT)
         fingerprint = f"{READS} {msgspec.json.encode((database, search_path)).decode()} {catalogs}"
         return Origin(database, search_path, fingerprint)
+
+    async def _row(self, statement: str) -> asyncpg.Record:
+        row = await self._connection.fetchrow(statement)
+        if row is None:
+            raise msgspec.ValidationError("no row where there is always one")
+        return row
 
     async def _rows(self) -> Rows:
         rows = Rows()

@@ -1,13 +1,13 @@
 """The statements that read a PostgreSQL catalog, from version 13 on, whole and as any login role.
 
-All but ORIGIN run with `search_path = pg_catalog`, so that `format_type` and the `pg_get_*` functions qualify every name
-that is not PostgreSQL's own.
+All but ORIGIN run with `search_path = pg_catalog`, so that `format_type` and the `pg_get_*` functions qualify every
+name that is not PostgreSQL's own.
 """
 
 from typing import Final
 
-# The role's own search path, before the transaction narrows it. Managed servers may refuse pg_control_*: a function that
-# may not be executed fails even in a branch that is never taken, so the right is asked for before.
+# The role's own search path, before the transaction narrows it. Managed servers may refuse pg_control_*: a function
+# that may not be executed fails even in a branch that is never taken, so the right is asked for before.
 ORIGIN: Final = """
 SELECT pg_catalog.current_schemas(false)::text[] AS search_path,
        pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
@@ -70,8 +70,8 @@ SELECT (SELECT format('%s %s', oid, rolsuper) FROM pg_roles WHERE rolname = curr
            FROM (SELECT place, count(*), sum(hashint8(entry # (number << 32))) FROM digest GROUP BY place) AS places)
 """
 
-# What the role may see: a table where it holds a privilege on the table or on any column, and then its columns, or those
-# alone that it holds one on. Partitions are part of their parent; what belongs to an extension is left out.
+# What the role may see: a table where it holds a privilege on the table or on any column, and then its columns, or
+# those alone that it holds one on. Partitions are part of their parent; what belongs to an extension is left out.
 _COMMON: Final = """
 WITH RECURSIVE namespace AS MATERIALIZED (
   SELECT oid, nspname FROM pg_namespace
@@ -149,8 +149,8 @@ LEFT JOIN pg_description AS c
 GROUP BY a.attrelid
 """
 
-# conparentid: the copies a key has for each partition it refers to. conperiod (18): a key that matches by containment of
-# ranges relates no rows by equality; read through JSON, as earlier versions have no such column.
+# conparentid: the copies a key has for each partition it refers to. conperiod (18): a key that matches by containment
+# of ranges relates no rows by equality; read through JSON, as earlier versions have no such column.
 _CONSTRAINTS: Final = """
 SELECT 'constraints', json_build_array(c.conrelid::int8, json_agg(json_build_array(
          c.conname, c.contype, c.conkey, c.confrelid::int8, c.confkey,
@@ -199,8 +199,8 @@ WHERE t.typtype = 'e'
 _FUNCTIONS: Final = """
 SELECT 'function', json_build_array(
          p.oid::int8, p.nspname, p.proname,
-         (SELECT json_agg(json_build_array(coalesce(p.proargnames[a.place], ''), a.type::int8, format_type(a.type, NULL))
-                          ORDER BY a.place)
+         (SELECT json_agg(json_build_array(
+                   coalesce(p.proargnames[a.place], ''), a.type::int8, format_type(a.type, NULL)) ORDER BY a.place)
           FROM unnest(p.types) WITH ORDINALITY AS a (type, place)
           WHERE p.proargmodes IS NULL OR p.proargmodes[a.place] IN ('i', 'b', 'v')),
          p.pronargdefaults, coalesce(pg_get_function_result(p.oid), ''), p.proretset, p.provolatile, p.prokind = 'p',
@@ -209,7 +209,6 @@ FROM routine AS p
 LEFT JOIN pg_description AS d ON d.objoid = p.oid AND d.classoid = 'pg_proc'::regclass AND d.objsubid = 0
 """
 
+_PARTS: Final = (_SCHEMAS, _RELATIONS, _COLUMNS, _CONSTRAINTS, _INDEXES, _TYPES, _ENUMS, _FUNCTIONS)
 # One statement, so that a far database is asked once: rows of a tag and a JSON array, as core/rows.py has them.
-CATALOG: Final = _COMMON + "UNION ALL".join(
-    (_SCHEMAS, _RELATIONS, _COLUMNS, _CONSTRAINTS, _INDEXES, _TYPES, _ENUMS, _FUNCTIONS)
-)
+CATALOG: Final = _COMMON + "UNION ALL".join(_PARTS)

@@ -3,6 +3,7 @@
 import msgspec
 
 from libs.common.bus import Bus
+from libs.common.errors import Code, DbifyError
 from libs.common.ids import ProjectId
 from libs.common.rpc import DatabaseRequest, SealedDatabase
 
@@ -12,6 +13,11 @@ class Gateway:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+
+    async def check(self) -> None:
+        """Raise while there is no connection to NATS, over which it is asked and everything else comes."""
+        if not self._bus.connected:
+            raise DbifyError(Code.SERVICE_UNAVAILABLE, "There is no connection to NATS.")
 
     async def database(self, project: ProjectId) -> SealedDatabase:
         """A project's database, sealed.

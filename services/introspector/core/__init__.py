@@ -1,0 +1,1 @@
+"""From the rows of a catalog to a version of a schema: pure functions."""

@@ -1,0 +1,1 @@
+"""What is done when asked for a snapshot, and when a project comes or goes."""

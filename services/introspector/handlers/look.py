@@ -19,7 +19,9 @@ LOOK_TIMEOUT_S: Final = 20.0
 MAX_LOOKS: Final = 8
 
 looks = Counter("dbify_introspector_looks_total", "Looks at databases by what came of them.", ["outcome"])
-duration = Histogram("dbify_introspector_look_seconds", "How long a look took.", buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20))
+duration = Histogram(
+    "dbify_introspector_look_seconds", "How long a look took.", buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
+)
 
 
 class Databases(Protocol):
@@ -72,17 +74,23 @@ class Looks:
     """Takes looks, one at a time a project.
 
     Args:
+        turns: How many looks there are at once; their keys are projects and the URLs they were asked with.
         nudge: Called when an event was committed and can be sent.
     """
 
     def __init__(
-        self, databases: Databases, catalogs: Catalogs, snapshots: Snapshots, nudge: Callable[[], None]
+        self,
+        databases: Databases,
+        catalogs: Catalogs,
+        snapshots: Snapshots,
+        turns: Turns[tuple[ProjectId, str], Snapshot],
+        nudge: Callable[[], None],
     ) -> None:
         self._databases = databases
         self._catalogs = catalogs
         self._snapshots = snapshots
         self._nudge = nudge
-        self._turns: Turns[tuple[ProjectId, str], Snapshot] = Turns(MAX_LOOKS)
+        self._turns = turns
 
     async def look(self, request: LookRequest) -> bytes:
         """Answer `introspector.look`."""
@@ -117,7 +125,7 @@ class Looks:
         except TimeoutError as error:
             outcome = "timeout"
             raise DbifyError(
-                Code.DATABASE_UNAVAILABLE, f"The database did not show its catalog within {LOOK_TIMEOUT_S:.0f} s."
+                Code.QUERY_TIMEOUT, f"The database did not show its catalog within {LOOK_TIMEOUT_S:.0f} s."
             ) from error
         finally:
             looks.labels(outcome).inc()

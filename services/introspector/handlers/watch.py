@@ -7,14 +7,7 @@ import msgspec
 
 from libs.common.bus import Message, Poison
 from libs.common.errors import Code, DbifyError
-from libs.common.events import (
-    CloudEvent,
-    EventData,
-    ProjectCreated,
-    ProjectDeleted,
-    ProjectUpdated,
-    type_of,
-)
+from libs.common.events import ProjectCreated, ProjectDeleted, ProjectUpdated, type_of
 from libs.common.ids import ProjectId
 from libs.common.rpc import SealedDatabase
 from libs.common.telemetry import log
@@ -23,36 +16,23 @@ from services.introspector.core.versions import Snapshot
 # Some two minutes, as the bus spaces them. A database that is down longer is looked at when it is next asked about.
 MAX_DELIVERIES: Final = 8
 # What another try soon may mend.
-_PASSING: Final = frozenset(
-    {
-        Code.DATABASE_UNAVAILABLE,
-        Code.DATABASE_BUSY,
-        Code.QUERY_TIMEOUT,
-        Code.TRANSACTION_CONFLICT,
-    }
-)
+_PASSING: Final = frozenset({Code.DATABASE_UNAVAILABLE, Code.QUERY_TIMEOUT, Code.TRANSACTION_CONFLICT})
 # Dbify's own parts are down: this comes to an end, so it is tried until then.
 _OURS: Final = frozenset(
-    {
-        Code.PLATFORM_UNAVAILABLE,
-        Code.SERVICE_UNAVAILABLE,
-        Code.SERVICE_TIMEOUT,
-        Code.INTERNAL_ERROR,
-    }
+    {Code.PLATFORM_UNAVAILABLE, Code.SERVICE_UNAVAILABLE, Code.SERVICE_TIMEOUT, Code.INTERNAL_ERROR}
 )
 
 _logger = logging.getLogger(__name__)
 
 
-class _Kind(msgspec.Struct, frozen=True):
+class _Event(msgspec.Struct, frozen=True):
     """As much of an event as tells what it is about."""
 
     type: str
     projectid: ProjectId
 
 
-_kind = msgspec.json.Decoder(_Kind)
-_updated = msgspec.json.Decoder(CloudEvent[ProjectUpdated])
+_event = msgspec.json.Decoder(_Event)
 
 
 class Snapshots(Protocol):
@@ -82,34 +62,22 @@ class Watch:
     async def __call__(self, message: Message) -> None:
         """Do what the event asks for. Returning means it is settled; an exception means try again."""
         try:
-            event = _kind.decode(message.data)
-            database_version = _database_version(event, message.data)
+            event = _event.decode(message.data)
         except msgspec.MsgspecError as error:
             raise Poison(f"not an event that can be read: {error}") from error
-        if _is(event, ProjectDeleted):
-            await self._snapshots.delete(event.projectid)
-        elif database_version is not None:
-            await self._catch_up(event.projectid, database_version, message.deliveries)
+        project = event.projectid
+        if event.type == type_of(ProjectDeleted):
+            await self._snapshots.delete(project)
+        elif event.type == type_of(ProjectUpdated) or (
+            event.type == type_of(ProjectCreated) and await self._snapshots.latest(project) is None
+        ):
+            await self._look(project, message.deliveries)
 
-    async def _catch_up(self, project: ProjectId, database_version: int, deliveries: int) -> None:
-        """Look, unless a snapshot of this database, or of a later one, is there already."""
-        stored = await self._snapshots.latest(project)
-        if stored is not None and stored.database_version >= database_version:
-            return
+    async def _look(self, project: ProjectId, deliveries: int) -> None:
+        """See which database the project has now; nothing is read twice where nothing changed."""
         try:
             await self._looks.take(project, None)
         except DbifyError as error:
             if error.code in _OURS or (error.code in _PASSING and deliveries < MAX_DELIVERIES):
                 raise
             log(_logger, "a project's database could not be looked at", project=project, code=error.code.name)
-
-
-def _is(event: _Kind, data: type[EventData]) -> bool:
-    return event.type == type_of(data)
-
-
-def _database_version(event: _Kind, data: bytes) -> int | None:
-    """The database that there has to be a snapshot of, any for a new project; None for other events."""
-    if _is(event, ProjectCreated):
-        return 0
-    return _updated.decode(data).data.database_version if _is(event, ProjectUpdated) else None
