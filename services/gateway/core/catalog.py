@@ -5,6 +5,8 @@ from functools import cached_property
 
 from libs.common.errors import Code, DbifyError, did_you_mean
 from libs.common.schema import Column, Schema, Table
+from services.gateway.core.json import shown
+from services.gateway.core.statements import Statements
 
 # What an error lists at most.
 _MOST_NAMED = 20
@@ -40,11 +42,11 @@ class Relation:
         """
         found = self.columns.get(name)
         if found is None:
-            suggestion = hint or did_you_mean(name, self.columns)
+            suggestion = hint or did_you_mean(shown(name), self.columns)
             raise DbifyError(
                 Code.COLUMN_NOT_FOUND,
-                f'The table "{self.name}" has no column "{name}".{suggestion}',
-                {"table": self.name, "column": name, "columns": list(self.columns)[:_MOST_NAMED]},
+                f'The table "{self.name}" has no column "{shown(name)}".{suggestion}',
+                {"table": self.name, "column": shown(name), "columns": list(self.columns)[:_MOST_NAMED]},
             )
         return found
 
@@ -54,6 +56,7 @@ class Catalog:
 
     def __init__(self, schema: Schema) -> None:
         self.version = schema.version
+        self.statements = Statements()
         self._search_path = schema.search_path
         self._relations: dict[str, dict[str, Relation]] = {}
         for table in schema.tables:
@@ -79,11 +82,13 @@ class Catalog:
             names = [relation.name for relation in found]
             raise DbifyError(
                 Code.TABLE_AMBIGUOUS,
-                f'Several schemas have a table "{name}": write one of {", ".join(names[:_MOST_NAMED])}.',
-                {"table": name, "tables": names[:_MOST_NAMED]},
+                f'Several schemas have a table "{shown(name)}": write one of {", ".join(names[:_MOST_NAMED])}.',
+                {"table": shown(name), "tables": names[:_MOST_NAMED]},
             )
         raise DbifyError(
-            Code.TABLE_NOT_FOUND, f'No table "{name}".{did_you_mean(name, self._names())}', {"table": name}
+            Code.TABLE_NOT_FOUND,
+            f'No table "{shown(name)}".{did_you_mean(shown(name), self._names())}',
+            {"table": shown(name)},
         )
 
     def _unqualified(self, name: str) -> list[Relation]:

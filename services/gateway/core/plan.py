@@ -1,15 +1,22 @@
-"""What is to be run: one statement with its arguments."""
+"""A request as one statement with its arguments."""
+
+from typing import Final
 
 import msgspec
 
-# A parameter travels as text or as an array of texts, and PostgreSQL reads it as what the column needs.
-Argument = str | None | list[str | None]
+from libs.common.errors import Code, DbifyError
+from services.gateway.core.catalog import Catalog, Relation
+from services.gateway.core.payload import Create, Read, Shape, Update, shape
+from services.gateway.core.read import read
+from services.gateway.core.request import Request
+from services.gateway.core.statement import MAX_RESULT_BYTES, Argument, Statement
+from services.gateway.core.write import create, delete, update
 
-# The largest `data` that a statement hands over. The statement itself sees to it, so that no more crosses the wire.
-MAX_RESULT_BYTES = 8 * 1024 * 1024
+__all__ = ["MAX_RESULT_BYTES", "TOO_LARGE_SQLSTATE", "Argument", "Plan", "plan"]
+
 # A write whose rows would be larger fails by this SQLSTATE (invalid_argument_for_width_bucket_function), so that
 # nothing is written that cannot be answered. Means RESULT_TOO_LARGE.
-TOO_LARGE_SQLSTATE = "2201G"
+TOO_LARGE_SQLSTATE: Final = "2201G"
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -36,3 +43,32 @@ class Plan(msgspec.Struct, frozen=True):
     write: bool
     table: str
     columns: tuple[str, ...]
+
+
+def plan(request: Request, catalog: Catalog) -> Plan:
+    """The statement that answers a request, compiled once for all requests of its shape.
+
+    Raises:
+        DbifyError: What is wrong with the request, in the catalog's eyes.
+    """
+    relation = catalog.resolve(request.table)
+    try:
+        form = shape(request.operation, request.payload)
+        statement = catalog.statements.get(relation, form)
+        if statement is None:
+            statement = catalog.statements.keep(relation, form, compiled(form, relation))
+        arguments = statement.bind(request.payload)
+    except RecursionError:
+        raise DbifyError(Code.TOO_COMPLEX, "The payload nests too deep: flatten it.") from None
+    return Plan(statement.sql, arguments, statement.write, relation.name, statement.columns)
+
+
+def compiled(form: Shape, relation: Relation) -> Statement:
+    """The statement for a shape. It sees no value: they stay in the payload until they are bound."""
+    if isinstance(form, Read):
+        return read(form, relation)
+    if isinstance(form, Create):
+        return create(form, relation)
+    if isinstance(form, Update):
+        return update(form, relation)
+    return delete(form, relation)

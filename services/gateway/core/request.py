@@ -1,0 +1,143 @@
+"""A request's bytes as what is asked, and by whom."""
+
+from typing import Final, get_args
+
+import msgspec
+
+from libs.common.errors import Code, DbifyError
+from services.gateway.core.json import Json, Object, decode, described, shown
+from services.gateway.core.payload import Operation, only
+
+# A larger body is not read: the server in front stops at this as well.
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+
+_OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
+_FIELDS: Final = ("projectId", "apiKey", "operation", "tableName", "payload")
+# Larger than any project's number, which is a bigint.
+_MAX_PROJECT_DIGITS: Final = 19
+_BEARER: Final = "bearer "
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """The key, and the project it is said to be for."""
+
+    api_key: str
+    project: int | None
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is asked of which table."""
+
+    operation: Operation
+    table: str
+    payload: Object
+
+
+def read(body: bytes) -> Object:
+    """The body's fields.
+
+    Raises:
+        DbifyError: REQUEST_TOO_LARGE, INVALID_JSON, INVALID_REQUEST where it is no object, TOO_COMPLEX.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise DbifyError(
+            Code.REQUEST_TOO_LARGE,
+            f"The body has {len(body):,} bytes, the limit is {MAX_BODY_BYTES:,}: send the rows in several requests.",
+            {"sizeBytes": len(body), "limitBytes": MAX_BODY_BYTES},
+        )
+    try:
+        fields = decode(body)
+    except RecursionError:
+        raise DbifyError(Code.TOO_COMPLEX, "The body nests too deep: flatten it.") from None
+    except ValueError as error:
+        raise DbifyError(Code.INVALID_JSON, f"The body is not valid JSON: {_reason(body, error)}.") from None
+    if not isinstance(fields, dict):
+        raise DbifyError(
+            Code.INVALID_REQUEST, f"The body must be an object with {', '.join(_FIELDS)}, not {described(fields)}."
+        )
+    return fields
+
+
+def _reason(body: bytes, error: ValueError) -> str:
+    if not body.strip():
+        return 'it is empty; send {"projectId", "apiKey", "operation", "tableName", "payload"}'
+    if body.startswith(b"\xef\xbb\xbf"):
+        return "it starts with a byte order mark; send plain UTF-8"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return str(error).rstrip(".")
+
+
+def credentials(fields: Object, authorization: str | None) -> Credentials:
+    """The key and project of a request.
+
+    The body's `apiKey` goes before the header's, which a proxy on the way may have set for a purpose of its own.
+
+    Raises:
+        DbifyError: INVALID_API_KEY where there is no key; INVALID_REQUEST where `projectId` is missing or malformed.
+    """
+    bearer = _bearer(authorization)
+    api_key = fields.get("apiKey", bearer)
+    if not isinstance(api_key, str) or not api_key:
+        raise DbifyError(
+            Code.INVALID_API_KEY, 'No API key: send it as "apiKey" in the body or as "Authorization: Bearer KEY".'
+        )
+    if "projectId" in fields:
+        return Credentials(api_key, _project(fields["projectId"]))
+    if api_key != bearer:
+        raise DbifyError(Code.INVALID_REQUEST, 'Send "projectId" along with "apiKey".')
+    return Credentials(api_key, None)
+
+
+def _bearer(authorization: str | None) -> str | None:
+    if authorization and authorization[: len(_BEARER)].lower() == _BEARER:
+        return authorization[len(_BEARER) :].strip()
+    return None
+
+
+def _project(value: Json) -> int:
+    if type(value) is int:
+        number = value
+    elif isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_PROJECT_DIGITS:
+        number = int(value)
+    else:
+        raise DbifyError(Code.INVALID_REQUEST, f'"projectId" must be a whole number, not {_found(value)}.')
+    if not 0 < number < 1 << 63:
+        raise DbifyError(Code.INVALID_API_KEY, "The API key does not belong to this project.")
+    return number
+
+
+def _found(value: Json) -> str:
+    return "a string of other characters" if isinstance(value, str) else described(value)
+
+
+def request(fields: Object) -> Request:
+    """What the fields ask.
+
+    Raises:
+        DbifyError: UNKNOWN_FIELD, UNKNOWN_OPERATION, INVALID_REQUEST.
+    """
+    only(fields, _FIELDS, "A request")
+    table, payload = fields.get("tableName"), fields.get("payload", {})
+    operation = _operation(fields.get("operation"))
+    if not isinstance(table, str):
+        raise DbifyError(Code.INVALID_REQUEST, f'"tableName" must be a string, not {_missing(fields, "tableName")}.')
+    if not isinstance(payload, dict):
+        raise DbifyError(Code.INVALID_REQUEST, f'"payload" must be an object, not {described(payload)}.')
+    return Request(operation, table, payload)
+
+
+def _operation(value: Json) -> Operation:
+    for operation in _OPERATIONS:
+        if operation == value:
+            return operation
+    named = f'"{shown(value)}"' if isinstance(value, str) else described(value)
+    raise DbifyError(
+        Code.UNKNOWN_OPERATION,
+        f'"operation" is {named}: it must be one of {", ".join(_OPERATIONS)}.',
+        {"operations": [*_OPERATIONS]},
+    )
+
+
+def _missing(fields: Object, name: str) -> str:
+    return described(fields[name]) if name in fields else "missing"

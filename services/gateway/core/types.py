@@ -1,0 +1,116 @@
+"""What PostgreSQL can do with a column's type: how a text becomes a value of it, and how two of them compare."""
+
+import re
+from typing import Final
+
+from libs.common.schema import Column, Kind
+
+# A quoted name, or a modifier such as (10,2).
+_MODIFIER: Final = re.compile(r'("(?:[^"]|"")*")|\([^()]*\)')
+# Without a modifier these would mean a length of one.
+_UNBOUNDED: Final = {"character": "bpchar", "bit": "bit varying"}
+
+_EQUAL_KINDS: Final[frozenset[Kind]] = frozenset(
+    {
+        "boolean", "integer", "number", "text", "uuid", "bytes", "date", "time", "timestamp", "interval", "enum",
+        "range", "network", "vector", "tsvector",
+    }
+)  # fmt: skip
+_ORDERED_KINDS: Final = _EQUAL_KINDS - {"vector", "tsvector"}
+# Kind "other" holds what has no operators (xml), what compares by area (box), and these, which are well-behaved.
+_ORDERED_NAMES: Final = frozenset({"money", "bit varying", "pg_lsn", "ltree"})
+_EQUAL_NAMES: Final = _ORDERED_NAMES | {"hstore"}
+# A pattern goes straight onto these; anything else is matched as text, so that char(n) loses its padding first.
+_PATTERN_NAMES: Final = frozenset({"text", "character varying", "citext"})
+_PATTERN_KINDS: Final[frozenset[Kind]] = frozenset({"text", "enum", "other"})
+
+
+def bare(type_sql: str) -> str:
+    """A type without its modifier, so that a cast to it neither cuts nor rounds: `numeric(10,2)` is `numeric`."""
+    text = _MODIFIER.sub(lambda match: match[1] or "", type_sql)
+    element = text.removesuffix("[]")
+    if element.startswith("interval"):
+        element = "interval"
+    return _UNBOUNDED.get(element, element) + text[len(text.removesuffix("[]")) :]
+
+
+def base(column: Column) -> str:
+    """A column's type as a cast takes it, a domain seen through."""
+    return bare(column.base or column.type)
+
+
+def local(type_sql: str) -> str:
+    """A type's name without its schema."""
+    return type_sql.rpartition(".")[2].strip('"')
+
+
+def element(column: Column) -> Column:
+    """What an array column holds, as if it were a column."""
+    return Column(column.number, column.name, column.element, column.element_kind, nullable=True, enum=column.enum)
+
+
+def is_equal(column: Column) -> bool:
+    """Whether the type has an equality of its own that can be relied upon."""
+    if column.kind == "array":
+        return is_equal(element(column))
+    if column.kind == "json":
+        return local(base(column)) == "jsonb"
+    return column.kind in _EQUAL_KINDS or local(base(column)) in _EQUAL_NAMES
+
+
+def is_ordered(column: Column) -> bool:
+    """Whether lt, gt and an order mean something."""
+    if column.kind == "array":
+        return is_ordered(element(column))
+    return column.kind in _ORDERED_KINDS or local(base(column)) in _ORDERED_NAMES
+
+
+def is_pattern(column: Column) -> bool:
+    """Whether it can be searched as text."""
+    return column.kind in _PATTERN_KINDS
+
+
+def takes_objects(column: Column) -> bool:
+    """Whether a JSON object is a value of it."""
+    return column.kind in ("json", "composite") or local(base(column)) == "hstore"
+
+
+def cast(column: Column, text: str) -> str:
+    """SQL that reads the SQL text expression as the column's type."""
+    return text if base(column) in ("text", "character varying") else f"{text}::{base(column)}"
+
+
+def cast_list(column: Column, texts: str) -> str:
+    """SQL that reads an SQL text[] expression as an array of the column's type."""
+    return texts if base(column) in ("text", "character varying") else f"{texts}::{base(column)}[]"
+
+
+def searchable(column: Column, sql: str) -> str:
+    """The column as what a pattern is matched against."""
+    return sql if local(base(column)) in _PATTERN_NAMES else f"{sql}::text"
+
+
+def stored(column: Column, text: str) -> str:
+    """SQL that turns the SQL text expression into what is written to the column.
+
+    Text is left to the assignment's own cast, which refuses what is too long where an explicit one would cut it.
+    """
+    if column.kind == "text":
+        return text
+    value = f"{text}::{base(column)}"
+    if column.kind == "composite":
+        # A row may come in its text form, which starts with a parenthesis, or as a JSON object.
+        as_object = f"json_populate_record(NULL::{base(column)}, {text}::json)"
+        return f"CASE WHEN {text} LIKE '{{%' THEN {as_object} ELSE {value} END"
+    return value
+
+
+def stringified(column: Column, sql: str) -> str:
+    """The column as text where it holds numeric or int8, which JSON readers round; else as it is.
+
+    A domain over a number counts, whatever its size.
+    """
+    name = base(column).removesuffix("[]")
+    if name in ("bigint", "numeric"):
+        return f"{sql}::text{'[]' if column.kind == 'array' else ''}"
+    return sql
