@@ -13,10 +13,11 @@ _MOST_NAMED = 20
 
 
 class Relation:
-    """A table or view with its columns at hand."""
+    """A table or view with its columns at hand, and the statements compiled for its catalog's tables."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, statements: Statements) -> None:
         self.table = table
+        self.statements = statements
         self.name = f"{table.schema}.{table.name}"
 
     @cached_property
@@ -56,11 +57,11 @@ class Catalog:
 
     def __init__(self, schema: Schema) -> None:
         self.version = schema.version
-        self.statements = Statements()
+        statements = Statements()
         self._search_path = schema.search_path
         self._relations: dict[str, dict[str, Relation]] = {}
         for table in schema.tables:
-            self._relations.setdefault(table.name, {})[table.schema] = Relation(table)
+            self._relations.setdefault(table.name, {})[table.schema] = Relation(table, statements)
 
     def resolve(self, name: str) -> Relation:
         """The table that a request calls `schema.table` or `table`.

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from libs.common.errors import Code, DbifyError
-from services.gateway.core.catalog import Catalog, Relation
+from services.gateway.core.catalog import Relation
 from services.gateway.core.payload import Create, Read, Shape, Update, shape
 from services.gateway.core.read import read
 from services.gateway.core.request import Request
@@ -45,18 +45,17 @@ class Plan(msgspec.Struct, frozen=True):
     columns: tuple[str, ...]
 
 
-def plan(request: Request, catalog: Catalog) -> Plan:
+def plan(request: Request, relation: Relation) -> Plan:
     """The statement that answers a request, compiled once for all requests of its shape.
 
     Raises:
-        DbifyError: What is wrong with the request, in the catalog's eyes.
+        DbifyError: What is wrong with the payload, by itself or with this table.
     """
-    relation = catalog.resolve(request.table)
     try:
         form = shape(request.operation, request.payload)
-        statement = catalog.statements.get(relation, form)
+        statement = relation.statements.get(relation, form)
         if statement is None:
-            statement = catalog.statements.keep(relation, form, compiled(form, relation))
+            statement = relation.statements.keep(relation, form, compiled(form, relation))
         arguments = statement.bind(request.payload)
     except RecursionError:
         raise DbifyError(Code.TOO_COMPLEX, "The payload nests too deep: flatten it.") from None

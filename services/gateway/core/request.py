@@ -135,7 +135,7 @@ def _operation(value: Json) -> Operation:
     raise DbifyError(
         Code.UNKNOWN_OPERATION,
         f'"operation" is {named}: it must be one of {", ".join(_OPERATIONS)}.',
-        {"operations": [*_OPERATIONS]},
+        {"operations": list(map(str, _OPERATIONS))},
     )
 
 

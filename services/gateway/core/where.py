@@ -153,7 +153,7 @@ def _not_applicable(operator: str, test: Test, column: Column) -> DbifyError:
     return DbifyError(
         Code.OPERATOR_NOT_APPLICABLE,
         f'{word} does not go with "{column.name}" ({column.type}). These do: {", ".join(operators)}.',
-        {"column": column.name, "type": column.type, "operator": operator, "operators": [*operators]},
+        {"column": column.name, "type": column.type, "operator": operator, "operators": list(map(str, operators))},
     )
 
 

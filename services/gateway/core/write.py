@@ -146,7 +146,7 @@ def _require(relation: Relation, privilege: Privilege) -> None:
             Code.TABLE_NOT_WRITABLE,
             f'"{relation.name}" is {what.get(table.kind, "a table")} that takes no {privilege}: '
             f"{f'it takes {_listed(table.writable)} alone' if table.writable else 'it can only be read'}.",
-            {"table": relation.name, "writable": [*table.writable]},
+            {"table": relation.name, "writable": list(map(str, table.writable))},
         )
 
 
