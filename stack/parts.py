@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PLATFORM = "dbify"
 _PRIVATE = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
 # What a service is told beside its own tuning; a secret reaches only those who need it.
-_TOLD: dict[str, tuple[str, ...]] = {
+TOLD: dict[str, tuple[str, ...]] = {
     "gateway": (
         "DATABASE_URL", "NATS_URL", "REDIS_URL", "MASTER_KEY", "SIGNING_KEY", "ALLOW_NETWORKS", "SPOOL_DIR", "HOST",
         "PORT", "PUBLIC_URL",
@@ -30,7 +30,7 @@ _TOLD: dict[str, tuple[str, ...]] = {
     "notifier": ("DATABASE_URL", "NATS_URL", "MAIL_URL", "MAIL_FROM", "HEALTH_PORT", "PUBLIC_URL"),
     "search": ("DATABASE_URL", "NATS_URL", "HEALTH_PORT"),
 }  # fmt: skip
-_KNOWN = {f"DBIFY_{name}" for names in _TOLD.values() for name in names}
+_KNOWN = {f"DBIFY_{name}" for names in TOLD.values() for name in names}
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -148,7 +148,7 @@ def services(settings: Settings, memory: Memory, servers: Servers) -> list[Servi
     """Every process of ours that there is code for."""
     found = []
     for service in SERVICES:
-        if not (ROOT / "services" / service / "__main__.py").exists():
+        if service in missing():
             continue
         count = settings.gateways if service == "gateway" else 1
         for number in range(1, count + 1):
@@ -161,7 +161,7 @@ def services(settings: Settings, memory: Memory, servers: Servers) -> list[Servi
 
 def missing() -> list[str]:
     """The services that there is no code for yet."""
-    return [service for service in SERVICES if not (ROOT / "services" / service / "__main__.py").exists()]
+    return [service for service in SERVICES if not (ROOT / "services" / service / "main.py").exists()]
 
 
 def _environ(
@@ -185,6 +185,6 @@ def _environ(
     told = {f"DBIFY_{key}": value for key, value in defaults.items()}
     told |= {key: settings.environ[key] for key in told if key in settings.environ}
     told |= {f"DBIFY_{key}": value for key, value in own.items()}
-    wanted = {f"DBIFY_{key}" for key in _TOLD[service]}
+    wanted = {f"DBIFY_{key}" for key in TOLD[service]}
     rest = {key: value for key, value in settings.environ.items() if key not in _KNOWN}
     return rest | {key: value for key, value in told.items() if key in wanted} | {"PYTHONUNBUFFERED": "1"}
