@@ -138,7 +138,7 @@ class Requests:
     async def _send(self, identity: str, batch: "_Cut", ack_s: float) -> None:
         body = _encoder.encode(_Batch(BATCH_FORMAT, self._gateway, batch.records))
         # While older ones wait, NATS is most likely down: the retrying finds out, and the queue is not held up.
-        if not self._spool and await self._publish(identity, body, ack_s):
+        if len(self._spool) == 0 and await self._publish(identity, body, ack_s):
             _sent.inc(len(batch.records))
             return
         try:

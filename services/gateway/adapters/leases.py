@@ -7,8 +7,8 @@ that it cannot serve at all is worse than a budget overdrawn by one. While Redis
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, cast
 
 from redis.asyncio import Redis
 
@@ -16,6 +16,7 @@ from libs.common.ids import ProjectId
 from services.gateway.adapters.redis import Shared, UnreachableError
 
 LEASE_S: Final = 30.0
+_LEASE_MS: Final = str(int(LEASE_S * 1000))
 RENEW_EVERY_S: Final = 8.0
 # What a process may open to one database while Redis is down: two, so that one slow statement does not stop a project.
 WITHOUT_REDIS: Final = 2
@@ -36,13 +37,13 @@ return 1
 """
 _RENEW: Final = """
 local time = redis.call('TIME')
-local until = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
+local ends = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
 for i = 2, #ARGV do
-    redis.call('ZADD', KEYS[1], until, ARGV[i])
+    redis.call('ZADD', KEYS[1], ends, ARGV[i])
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1
-""".replace("until", "ends")  # `until` is a word of Lua
+"""
 
 
 class Leases:
@@ -95,7 +96,7 @@ class Leases:
                 del self._used[project]
                 continue
             try:
-                await self._shared.call(_renewal(project, slots))
+                await self._shared.call(_script(_RENEW, project, (_LEASE_MS, *slots)))
             except UnreachableError:
                 return
 
@@ -104,8 +105,17 @@ class Leases:
         return ((project, len(slots)) for project, slots in self._used.items() if slots)
 
     async def _granted(self, project: ProjectId, slot: str, budget: int, others: int) -> bool:
-        arguments = (slot, str(budget), str(int(LEASE_S * 1000)), str(others))
+        arguments = (slot, str(budget), _LEASE_MS, str(others))
         try:
-            return bool(await self._shared.call(lambda redis: _run(redis, _TAKE, project, arguments)))
+            return bool(await self._shared.call(_script(_TAKE, project, arguments)))
         except UnreachableError:
             return others < WITHOUT_REDIS
+
+
+def _key(project: ProjectId) -> str:
+    return f"dbify:connections:{project}"
+
+
+def _script(script: str, project: ProjectId, arguments: tuple[str, ...]) -> Callable[[Redis], Awaitable[object]]:
+    """A call of a script. The client's type says that it may also answer at once, which the asyncio one does not."""
+    return lambda redis: cast("Awaitable[object]", redis.eval(script, 1, _key(project), *arguments))

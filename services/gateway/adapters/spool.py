@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ _logger = logging.getLogger(__name__)
 class Spool:
     """One process's folder, a file a batch, named by the batch's id, so that the oldest comes first.
 
-    Its methods block: call them in a thread.
+    Its methods block: call them in threads, at the same time if need be.
     """
 
     def __init__(self, folder: Path, capacity_bytes: int = CAPACITY_BYTES) -> None:
@@ -30,6 +31,7 @@ class Spool:
             path.stem: path.stat().st_size for path in sorted(folder.glob(f"*{_BATCH}"))
         }
         self._size_bytes = sum(self._sizes.values())
+        self._counting = threading.Lock()
 
     @property
     def size_bytes(self) -> int:
@@ -55,20 +57,23 @@ class Spool:
         except OSError:
             partial.unlink(missing_ok=True)
             raise
-        self._sizes[identity] = len(body)
-        self._size_bytes += len(body)
+        with self._counting:
+            self._sizes[identity] = len(body)
+            self._size_bytes += len(body)
         return True
 
     def oldest(self) -> tuple[str, bytes] | None:
         """The batch that waits longest."""
-        if not self._sizes:
-            return None
-        identity = min(self._sizes)
+        with self._counting:
+            if not self._sizes:
+                return None
+            identity = min(self._sizes)
         return identity, (self._folder / f"{identity}{_BATCH}").read_bytes()
 
     def drop(self, identity: str) -> None:
         """Forget a batch that is safe elsewhere, or cannot be read."""
-        self._size_bytes -= self._sizes.pop(identity, 0)
+        with self._counting:
+            self._size_bytes -= self._sizes.pop(identity, 0)
         (self._folder / f"{identity}{_BATCH}").unlink(missing_ok=True)
 
 

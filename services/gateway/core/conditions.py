@@ -1,22 +1,16 @@
 """The shape of a `where`: a tree of tests, whose operands stay where they are in the payload."""
 
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, TypeAlias
 
 import msgspec
 
-from libs.common.errors import Code, DbifyError, did_you_mean
-from services.gateway.core.json import Json, Object, Path, described, place, shown
+from libs.common.errors import Code, DbifyError
+from services.gateway.core.json import Json, Object, Path, described, place
 
 MAX_CONDITIONS: Final = 500
 # Keys and positions on the way to an operand: some 20 levels of AND and OR.
 MAX_DEPTH: Final = 48
 
-Operator = Literal[
-    "equals", "not", "in", "notIn", "lt", "lte", "gt", "gte",
-    "contains", "startsWith", "endsWith", "like", "ilike", "regex",
-    "has", "hasEvery", "hasSome", "isEmpty", "isNull",
-]  # fmt: skip
-OPERATORS: Final[dict[str, Operator]] = {operator: operator for operator in get_args(Operator)}
 # Words beside the operators, which say how they compare.
 _MODIFIERS: Final = ("mode", "path")
 
@@ -25,13 +19,14 @@ class Test(msgspec.Struct, frozen=True):
     """One operator on one column.
 
     Attributes:
+        operator: As the request has it: whether it exists is judged once the column is known to.
         operand: Where its operand stands; empty for `isNull` and `isEmpty`, which have none.
         insensitive: Whether upper and lower case are the same.
         inside: Where the path into a JSON column stands, if the test is about a value in it.
     """
 
     column: str
-    operator: Operator
+    operator: str
     operand: Path = ()
     insensitive: bool = False
     inside: Path = ()
@@ -63,7 +58,7 @@ def conditions(where: Json, path: Path) -> Node:
     """The tree of a `where` that stands at `path` in the payload.
 
     Raises:
-        DbifyError: INVALID_REQUEST, UNKNOWN_OPERATOR, TOO_COMPLEX.
+        DbifyError: INVALID_REQUEST, TOO_COMPLEX.
     """
     return _Reader().tree(where, path)
 
@@ -116,9 +111,7 @@ class _Reader:
             inside=(*path, "path") if "path" in words else outer.inside,
         )
         parts = tuple(
-            self._test(plain, _operator(word, path), value, (*path, word))
-            for word, value in words.items()
-            if word not in _MODIFIERS
+            self._test(plain, word, value, (*path, word)) for word, value in words.items() if word not in _MODIFIERS
         )
         if not parts:
             raise DbifyError(
@@ -126,7 +119,7 @@ class _Reader:
             )
         return parts[0] if len(parts) == 1 else And(parts)
 
-    def _test(self, plain: Test, operator: Operator, value: Json, path: Path) -> Node:
+    def _test(self, plain: Test, operator: str, value: Json, path: Path) -> Node:
         if operator in ("isNull", "isEmpty"):
             return self._yes_or_no(plain, operator, value, path)
         if operator == "not" and isinstance(value, dict):
@@ -136,7 +129,7 @@ class _Reader:
             return is_null if operator == "equals" else Not(is_null)
         return self._counted(Test(plain.column, operator, path, plain.insensitive, plain.inside))
 
-    def _yes_or_no(self, plain: Test, operator: Operator, value: Json, path: Path) -> Node:
+    def _yes_or_no(self, plain: Test, operator: str, value: Json, path: Path) -> Node:
         if value is not True and value is not False:
             raise DbifyError(Code.INVALID_REQUEST, f'"{place(path)}" must be true or false, not {described(value)}.')
         test = self._counted(Test(plain.column, operator, inside=plain.inside))
@@ -154,18 +147,6 @@ class _Reader:
 def _bounded(path: Path) -> None:
     if len(path) > MAX_DEPTH:
         raise DbifyError(Code.TOO_COMPLEX, '"where" nests too deep: flatten its AND, OR and NOT.')
-
-
-def _operator(word: str, path: Path) -> Operator:
-    operator = OPERATORS.get(word)
-    if operator is None:
-        raise DbifyError(
-            Code.UNKNOWN_OPERATOR,
-            f'"{place(path)}" has no operator "{shown(word)}".{did_you_mean(shown(word), OPERATORS)} '
-            'An object to compare with goes into {"equals": {...}}.',
-            {"operator": shown(word), "operators": list(OPERATORS)},
-        )
-    return operator
 
 
 def _insensitive(words: Object, path: Path) -> bool:

@@ -106,7 +106,7 @@ def shape(operation: Operation, payload: Object) -> Shape:
     """The shape of a payload.
 
     Raises:
-        DbifyError: UNKNOWN_FIELD, UNKNOWN_OPERATOR, INVALID_REQUEST, TOO_COMPLEX.
+        DbifyError: UNKNOWN_FIELD, INVALID_REQUEST, TOO_COMPLEX.
     """
     if operation == "read":
         return _read(payload)

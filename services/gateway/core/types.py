@@ -77,7 +77,17 @@ def takes_objects(column: Column) -> bool:
 
 def cast(column: Column, text: str) -> str:
     """SQL that reads the SQL text expression as the column's type."""
-    return text if base(column) in ("text", "character varying") else f"{text}::{base(column)}"
+    type_sql = base(column)
+    if type_sql in ("text", "character varying"):
+        return text
+    if column.kind == "composite":
+        # A row comes in its text form, which starts with a parenthesis, or as a JSON object.
+        as_json = f"json_populate_record(NULL::{type_sql}, {text}::json)"
+        return f"(CASE WHEN {text} LIKE '{{%' THEN {as_json} ELSE {text}::{type_sql} END)"
+    if column.kind == "array" and column.element_kind == "composite":
+        as_json = f"ARRAY(SELECT json_populate_recordset(NULL::{bare(column.element)}, {text}::json))"
+        return f"(CASE WHEN {text} LIKE '[{{%' THEN {as_json} ELSE {text}::{type_sql} END)"
+    return f"{text}::{type_sql}"
 
 
 def cast_list(column: Column, texts: str) -> str:
@@ -95,14 +105,7 @@ def stored(column: Column, text: str) -> str:
 
     Text is left to the assignment's own cast, which refuses what is too long where an explicit one would cut it.
     """
-    if column.kind == "text":
-        return text
-    value = f"{text}::{base(column)}"
-    if column.kind == "composite":
-        # A row may come in its text form, which starts with a parenthesis, or as a JSON object.
-        as_object = f"json_populate_record(NULL::{base(column)}, {text}::json)"
-        return f"CASE WHEN {text} LIKE '{{%' THEN {as_object} ELSE {value} END"
-    return value
+    return text if column.kind == "text" else cast(column, text)
 
 
 def stringified(column: Column, sql: str) -> str:

@@ -32,7 +32,6 @@ _EXPECTED: Final[dict[Kind, str]] = {
     "timestamp": 'a time as a string such as "2026-01-31T12:30:00Z"',
     "interval": 'an interval as a string such as "1 day 02:00:00"',
     "enum": "one of its labels as a string",
-    "array": "an array",
     "range": 'a range as a string such as "[1,10)"',
     "composite": "an object, or the row's text form as a string",
     "vector": "an array of numbers",
@@ -161,6 +160,8 @@ def renderer(column: Column) -> Render:
 
 
 def _expected(column: Column) -> str:
+    if column.kind == "array":
+        return f"an array, each entry null or {_expected(types.element(column))}"
     return _EXPECTED.get(column.kind, "a value")
 
 
@@ -226,14 +227,19 @@ class _Array:
     """Arrays of one element type, of any dimensions, as `{...}` literals."""
 
     def __init__(self, element: Column) -> None:
-        # An array holds rows in their text form only: `{...}` cannot carry an object that is still to be read.
-        self._element: Render = _string if element.kind == "composite" else renderer(element)
+        self._element = _string if element.kind == "composite" else renderer(element)
         self._is_json = element.kind == "json"
+        self._is_composite = element.kind == "composite"
         # The one type of PostgreSQL's own whose elements are not parted by a comma.
         self._separator = ";" if element.type == "box" else ","
 
     def render(self, value: Json) -> str | None:
-        return self._list(value, 1) if isinstance(value, list) else _string(value)
+        if not isinstance(value, list):
+            return _string(value)
+        # Objects go as JSON, which `types.cast` reads: `{...}` cannot carry what is still to be made a row.
+        if self._is_composite and value and all(isinstance(each, dict) for each in value):
+            return encode(value)
+        return self._list(value, 1)
 
     def _list(self, values: list[Json], dimensions: int) -> str | None:
         if dimensions > _MAX_DIMENSIONS:

@@ -3,19 +3,26 @@
 # ruff: noqa: S608  # Names are quoted from the snapshot, and values are parameters: no text of a request is in the SQL.
 
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from libs.common.errors import Code, DbifyError, did_you_mean
 from libs.common.schema import Column
 from services.gateway.core import types
 from services.gateway.core.catalog import Relation
-from services.gateway.core.conditions import And, Node, Not, Operator, Or, Test
+from services.gateway.core.conditions import And, Node, Not, Or, Test
 from services.gateway.core.json import shown
 from services.gateway.core.statement import Encode, Parameters, quoted
 from services.gateway.core.values import Values, path_texts, pattern, scalar_text
 
 TRUE: Final = "TRUE"
 FALSE: Final = "FALSE"
+
+Operator = Literal[
+    "equals", "not", "in", "notIn", "lt", "lte", "gt", "gte",
+    "contains", "startsWith", "endsWith", "like", "ilike", "regex",
+    "has", "hasEvery", "hasSome", "isEmpty", "isNull",
+]  # fmt: skip
+OPERATORS: Final[dict[str, Operator]] = {operator: operator for operator in get_args(Operator)}
 
 _EQUALITY: Final[tuple[Operator, ...]] = ("equals", "not", "in", "notIn")
 _ORDER: Final[tuple[Operator, ...]] = ("lt", "lte", "gt", "gte")
@@ -96,6 +103,7 @@ class _Subject(NamedTuple):
     """What a test is about: a column, or the text found inside a JSON column."""
 
     test: Test
+    operator: Operator
     column: Column
     sql: str
     values: Values
@@ -110,16 +118,30 @@ class _Subject(NamedTuple):
 
 def _test(test: Test, scope: Scope) -> str:
     column, sql, values = scope.column(test.column), scope.sql(test.column), None
+    operator = _operator(test)
     if test.inside:
         if column.kind != "json":
             raise _not_applicable("path", test, column)
         sql = f"({sql} #>> {scope.parameters.texts(test.inside, path_texts)})"
         column = _text(column)
         values = Values(column, render=scalar_text)
-    if test.operator not in applicable(column) or (test.insensitive and not _folds(test.operator, column)):
-        raise _not_applicable(test.operator, test, column)
-    subject = _Subject(test, column, sql, values or Values(column), scope.parameters)
-    return _RENDERERS[test.operator](subject)
+    if operator not in applicable(column) or (test.insensitive and not _folds(operator, column)):
+        raise _not_applicable(operator, test, column)
+    subject = _Subject(test, operator, column, sql, values or Values(column), scope.parameters)
+    return _RENDERERS[operator](subject)
+
+
+def _operator(test: Test) -> Operator:
+    operator = OPERATORS.get(test.operator)
+    if operator is None:
+        word = shown(test.operator)
+        raise DbifyError(
+            Code.UNKNOWN_OPERATOR,
+            f'"{shown(test.column)}" is asked for with "{word}", which is no operator.{did_you_mean(word, OPERATORS)} '
+            'An object to compare with goes into {"equals": {...}}.',
+            {"operator": word, "operators": list(OPERATORS)},
+        )
+    return operator
 
 
 def _text(column: Column) -> Column:
@@ -170,7 +192,7 @@ def _is_empty(subject: _Subject) -> str:
 
 def _compared(subject: _Subject) -> str:
     left, right = _sides(subject, subject.operand(subject.values.operand))
-    return f"{left} {_SYMBOLS[subject.test.operator]} {right}"
+    return f"{left} {_SYMBOLS[subject.operator]} {right}"
 
 
 def _sides(subject: _Subject, text: str) -> tuple[str, str]:
@@ -188,7 +210,7 @@ def _sides(subject: _Subject, text: str) -> tuple[str, str]:
 
 def _listed(subject: _Subject) -> str:
     texts = subject.operands(subject.values.operands)
-    negative = subject.test.operator == "notIn"
+    negative = subject.operator == "notIn"
     column = subject.column
     if types.is_equal(column) and column.kind not in ("array", "json") and not subject.test.insensitive:
         listed = types.cast_list(column, texts)
@@ -198,8 +220,8 @@ def _listed(subject: _Subject) -> str:
 
 
 def _like(subject: _Subject) -> str:
-    form = _PATTERNS.get(subject.test.operator, str)
-    insensitive = subject.test.insensitive or subject.test.operator == "ilike"
+    form = _PATTERNS.get(subject.operator, str)
+    insensitive = subject.test.insensitive or subject.operator == "ilike"
     text = subject.operand(_pattern_text(subject, form))
     return f"{types.searchable(subject.column, subject.sql)} {'ILIKE' if insensitive else 'LIKE'} {text}"
 
@@ -218,13 +240,13 @@ def _pattern_text(subject: _Subject, form: Callable[[str], str]) -> Encode:
 def _has(subject: _Subject) -> str:
     element = types.element(subject.column)
     operand = subject.operand(Values(subject.column, element).operand)
-    return f"{subject.sql} @> ARRAY[{types.cast(element, operand)}]"
+    return f"{subject.sql} @> ARRAY[{operand}]::{types.base(subject.column)}"
 
 
 def _holds(subject: _Subject) -> str:
     element = types.element(subject.column)
     texts = subject.operands(Values(subject.column, element).operands)
-    return f"{subject.sql} {_SYMBOLS[subject.test.operator]} {types.cast_list(element, texts)}"
+    return f"{subject.sql} {_SYMBOLS[subject.operator]} {texts}::{types.base(subject.column)}"
 
 
 _RENDERERS: Final[dict[Operator, Callable[[_Subject], str]]] = {

@@ -1,0 +1,1 @@
+"""The gateway over HTTP: `POST /query` straight to the hot path, everything else by Litestar."""

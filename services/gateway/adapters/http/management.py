@@ -1,0 +1,65 @@
+"""The management API: Litestar with the use cases handed to its routes, and its OpenAPI."""
+
+from litestar import Litestar, Router
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, Reference, SecurityScheme
+
+from services.gateway.adapters.http import errors
+from services.gateway.adapters.http.accounts import AccountsController
+from services.gateway.adapters.http.logs import LogsController
+from services.gateway.adapters.http.pages import docs, index
+from services.gateway.adapters.http.projects import KeysController, ProjectsController
+from services.gateway.adapters.http.query import document_query
+from services.gateway.adapters.http.who import COOKIE, AnyRequest, Callers
+from services.gateway.adapters.schemas import Schemas
+from services.gateway.handlers.accounts import Account, Accounts
+from services.gateway.handlers.keys import ApiKeys
+from services.gateway.handlers.logs import Logs
+from services.gateway.handlers.projects import Projects
+
+_DESCRIPTION = "Everything around `POST /query`: accounts, projects, keys, schemas, logs. Errors have one form."
+
+
+def management(
+    accounts: Accounts, callers: Callers, projects: Projects, keys: ApiKeys, schemas: Schemas, logs: Logs
+) -> Litestar:
+    """The ASGI application for everything but `/query` and the health checks."""
+
+    async def account(request: AnyRequest) -> Account:
+        return await callers.account(request)
+
+    held = {
+        "accounts": accounts, "callers": callers, "projects": projects, "keys": keys, "schemas": schemas, "logs": logs,
+    }  # fmt: skip
+    provided = {name: _constant(use_case) for name, use_case in held.items()}
+    app = Litestar(
+        route_handlers=[AccountsController, ProjectsController, KeysController, LogsController, index, docs],
+        dependencies={"account": Provide(account), **provided},
+        exception_handlers=errors.handlers(),
+        openapi_config=OpenAPIConfig(
+            title="Dbify",
+            version="1",
+            description=_DESCRIPTION,
+            use_handler_docstrings=True,
+            operation_id_creator=lambda handler, *_: handler.handler_name,
+            openapi_router=Router("/", route_handlers=[], include_in_schema=False),
+            render_plugins=[JsonRenderPlugin(path="/openapi.json", media_type="application/json")],
+            security=[{"token": []}, {"session": []}],
+            components=Components(
+                security_schemes={
+                    "token": SecurityScheme(type="http", scheme="bearer", description="An account token, dbp_..."),
+                    "apiKey": SecurityScheme(type="http", scheme="bearer", description="A project's key, dbk_..."),
+                    "session": SecurityScheme(type="apiKey", name=COOKIE, security_scheme_in="cookie"),
+                }
+            ),
+        ),
+        logging_config=None,
+    )
+    document_query(app.openapi_schema, Reference(ref="#/components/schemas/ErrorBody"))
+    return app
+
+
+def _constant(use_case: object) -> Provide:
+    return Provide(lambda: use_case, sync_to_thread=False, use_cache=True)
