@@ -17,8 +17,8 @@ from services.notifier.core.letters import Event, is_news, letter, read
 from services.notifier.core.mime import Envelope, address, compose
 
 # Shorter than a claim, so that nobody takes over a mail that is still being handed over.
-SEND_TIMEOUT_S = 30.0
-CLAIM_S = 45.0
+SEND_TIMEOUT_S = 20.0
+CLAIM_S = 30.0
 
 mails = Counter("dbify_notifier_mails_total", "Mails by what became of them.", ["outcome"])
 repeats = Counter(

@@ -186,7 +186,7 @@ async def test_a_killed_notifier_s_events_are_taken_up_by_the_next(
         process.kill()
         await process.wait()
         async with scene.notifier():
-            # A mail it had claimed but not settled is free after 45 s, and asked for again at most a minute later.
+            # A mail it had claimed but not settled is free after 30 s, and asked for again at most a minute later.
             await eventually(lambda: len(scene.mails()) == 20, 150)
             await scene.settled(150)
     assert [state for _, state, _ in await scene.rows()] == ["sent"] * 20
