@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 
 from libs.common import health
 from libs.common.bus import connect, method
-from libs.common.errors import Code, DbifyError
 from libs.common.logs import AnalyticsFilter, LogFilter
 from libs.common.streams import LOG_WRITER
 from services.logger.adapters.clickhouse import open_store
@@ -22,24 +21,21 @@ from services.logger.handlers.writing import LogWriter
 async def run(config: Config, stop: asyncio.Event) -> None:
     """Run the logger until `stop` is set, then finish the inserts under way and leave."""
     async with AsyncExitStack() as stack:
-        migrate = migration(
-            log_days=config.log_days, analytics_days=config.analytics_days, cluster=config.clickhouse_cluster
-        )
+        cluster = config.clickhouse_cluster
+        migrate = migration(log_days=config.log_days, analytics_days=config.analytics_days, cluster=cluster)
         store = await stack.enter_async_context(open_store(config.clickhouse_url, migrate))
+        rows = Rows(store, replicated=bool(cluster))
         bus = await stack.enter_async_context(connect(config.nats_url, "logger"))
-        # Several at once: while one message is inserted, the next is fetched and read.
-        await bus.consume(LOG_WRITER, LogWriter(Rows(store), DeadLetters(bus)), batch=4)
+        dead_letters = DeadLetters(bus)
+        # Several at once: while one message is inserted, the next ones are fetched and read.
+        await bus.consume(LOG_WRITER, LogWriter(rows, dead_letters), batch=4)
         logs = Logs(Entries(store))
         figures = Figures(Reports(store, _now_us, log_days=config.log_days), _now_us)
         await bus.serve("logger", {"logs": method(LogFilter, logs), "analytics": method(AnalyticsFilter, figures)})
 
-        async def nats() -> None:
-            if not bus.connected:
-                raise DbifyError(Code.SERVICE_UNAVAILABLE, "There is no connection to NATS.")
-
         checks = health.Health()
         checks.add("clickhouse", store.check, required=True)
-        checks.add("nats", nats, required=True)
+        checks.add("nats", dead_letters.check, required=True)
         await health.serve(checks, config.host, config.health_port, stop)
 
 

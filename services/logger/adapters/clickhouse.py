@@ -1,19 +1,21 @@
 """ClickHouse, embedded or a server: threads that hold a connection each, and what its errors mean."""
 
 import asyncio
+import logging
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
 from libs.common.errors import Code, DbifyError
+from libs.common.telemetry import log
 
 T = TypeVar("T")
 
@@ -27,6 +29,9 @@ _CONNECT_LIMIT_S = 5
 _MAX_WAITING = 64
 _DATABASE = "dbify"
 _TIMEOUT_EXCEEDED = 159
+_MAX_REASON = 500
+
+_logger = logging.getLogger(__name__)
 
 
 class Lane:
@@ -73,7 +78,9 @@ class Lane:
                 self._client = self._connect()
             return call(self._client)
         except (ClickHouseError, OSError) as error:
-            raise translated(error) from error
+            # Its own words stay here: they hold statements and addresses.
+            log(_logger, "the log store failed", level=logging.WARNING, reason=str(error)[:_MAX_REASON])
+            raise _translated(error) from error
 
 
 class ClickHouse:
@@ -127,7 +134,7 @@ async def open_store(url: str, prepare: Callable[[Client], None]) -> AsyncIterat
     """The store at a URL; it need not be reachable yet.
 
     Args:
-        url: `chdb:///folder`, or `http(s)://user:password@host:port/database`.
+        url: `chdb:///folder` (`?database=name`, if not dbify), or `http(s)://user:password@host:port/database`.
         prepare: Brings the tables up to date.
     """
     store = ClickHouse(url, prepare)
@@ -137,8 +144,8 @@ async def open_store(url: str, prepare: Callable[[Client], None]) -> AsyncIterat
         await asyncio.to_thread(store.close)
 
 
-def translated(error: Exception) -> DbifyError:
-    """What is told to those who asked: never the store's own words, which hold statements and addresses."""
+def _translated(error: Exception) -> DbifyError:
+    """What is told to those who asked."""
     if isinstance(error, Error) and error.code == _TIMEOUT_EXCEEDED:
         return DbifyError(Code.SERVICE_TIMEOUT, "The log store needed too long: ask for a shorter time span.")
     return DbifyError(Code.SERVICE_UNAVAILABLE, "The log store cannot be reached at the moment.")
@@ -147,8 +154,8 @@ def translated(error: Exception) -> DbifyError:
 def _connect(url: str) -> Client:
     parts = urlsplit(url)
     if parts.scheme == "chdb":
-        client = _embedded(Path(parts.path))
-        database = _DATABASE
+        client = _embedded(Path(unquote(parts.path)))
+        database = dict(parse_qsl(parts.query)).get("database", _DATABASE)
     else:
         database = parts.path.strip("/") or _DATABASE
         # The database is chosen below, as it may have to be made first. Sessions would forbid concurrent statements.

@@ -16,6 +16,8 @@ EXACT_REQUESTS = 2_000_000
 _SETTINGS = {"max_execution_time": READ_LIMIT_S, "readonly": 2}
 _DAY_US = 86_400_000_000
 _MINUTE_US = 60_000_000
+# What DateTime can hold: the year 2106.
+_LATEST_MINUTE_S = 2**32 - 1
 # Statuses, as a half-open range, that stand for "any".
 _ANY_STATUS = (0, 1_000)
 
@@ -67,10 +69,9 @@ _PROJECT = "project = {project:Int64}"
 # Unqualified, a name means that table in any schema.
 _TABLE = "(table_name = {table:String} OR substring(table_name, position(table_name, '.') + 1) = {table:String})"
 _OPERATION = "operation = {operation:String}"
-_TIMES = (
-    "time >= fromUnixTimestamp64Micro({start:Int64}, 'UTC') AND time < fromUnixTimestamp64Micro({end:Int64}, 'UTC')"
-)
-_MINUTES = "toUnixTimestamp(minute) >= {start:Int64} AND toUnixTimestamp(minute) < {end:Int64}"
+_TIMES = """time >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')
+    AND time < fromUnixTimestamp64Micro({end:Int64}, 'UTC')"""
+_MINUTES = "minute >= toDateTime({start:UInt32}, 'UTC') AND minute < toDateTime({end:UInt32}, 'UTC')"
 _STATUS = "status >= {status_from:UInt16} AND status < {status_to:UInt16}"
 _ERROR = "error_code = {error:String}"
 _KEY = "key_id = {key:String}"
@@ -83,7 +84,7 @@ class _Where(NamedTuple):
     """Conditions joined by AND, with their parameters."""
 
     conditions: str
-    parameters: Mapping[str, object]
+    parameters: dict[str, object]
 
 
 class Entries:
@@ -157,8 +158,8 @@ def _requests(question: AnalyticsQuestion) -> _Where:
 def _minutes(question: AnalyticsQuestion) -> _Where:
     """Whole minutes: those that the span touches."""
     chosen = _scope(question.project, question.table_name, question.operation)
-    start_s = question.start_us // _MINUTE_US * 60
-    end_s = -(-question.end_us // 1_000_000)
+    start_s = min(question.start_us // _MINUTE_US * 60, _LATEST_MINUTE_S)
+    end_s = min(-(-question.end_us // 1_000_000), _LATEST_MINUTE_S)
     return _where({**chosen, _MINUTES: {"start": start_s, "end": end_s}})
 
 

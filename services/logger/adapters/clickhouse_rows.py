@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
+from prometheus_client import Counter
 
 from libs.common.logs import LogRecord
+from services.logger.adapters import clickhouse_restore
 from services.logger.adapters.clickhouse import WRITE_LIMIT_S, ClickHouse
-from services.logger.handlers.writing import ContentRefused
+from services.logger.handlers.writing import RefusedContentError
 
 # Errors that come from the rows' own content, before anything is written (src/Common/ErrorCodes.cpp). Any other error
 # may pass, so the message comes again.
@@ -22,6 +24,8 @@ _REFUSALS = {
     407: "DECIMAL_OVERFLOW",
     469: "VIOLATED_CONSTRAINT",
 }
+
+RESTORED = Counter("dbify_logger_restored_rows_total", "Rows put back that a crash of the store took.", ["table"])
 
 
 class _Column(NamedTuple):
@@ -54,22 +58,41 @@ _TYPES = [column.type for column in _COLUMNS]
 
 
 class Rows:
-    """Records as rows of `requests`; the totals follow by materialised view."""
+    """Records as rows of `requests`; the totals follow by materialised view.
 
-    def __init__(self, store: ClickHouse) -> None:
-        self._store = store
-
-    async def insert(self, records: Sequence[LogRecord], token: str) -> None:
-        """One INSERT, see `handlers.writing.Rows`."""
-        await self._store.write(lambda client: insert(client, records, token, restored=False))
-
-
-def insert(client: Client, records: Sequence[LogRecord], token: str, *, restored: bool) -> None:
-    """Insert records under a deduplication token.
-
-    Raises:
-        ContentRefused: If the server refuses what they hold.
+    Args:
+        store: Where.
+        replicated: Whether its tables are: they need no restoring.
     """
+
+    def __init__(self, store: ClickHouse, *, replicated: bool) -> None:
+        self._store = store
+        self._replicated = replicated
+
+    async def insert(self, records: Sequence[LogRecord], token: str, *, again: bool) -> None:
+        """One INSERT, see `handlers.writing.Rows`."""
+
+        def write(client: Client) -> None:
+            _insert(client, records, token, restored=False)
+            if again and not self._replicated:
+                _restore(client, records, token)
+
+        await self._store.write(write)
+
+
+def _restore(client: Client, records: Sequence[LogRecord], token: str) -> None:
+    """Put back what a crash took of records that were inserted before; under a token again, as it may happen twice."""
+    again = f"{token}/restored"
+    if rows := clickhouse_restore.lost_rows(client, records):
+        # Marked, so that the view leaves them out: the totals have them, or get them next.
+        _insert(client, rows, again, restored=True)
+        RESTORED.labels("requests").inc(len(rows))
+    if rows := clickhouse_restore.lost_totals(client, records):
+        clickhouse_restore.count_again(client, rows, _settings(again))
+        RESTORED.labels("minutes").inc(len(rows))
+
+
+def _insert(client: Client, records: Sequence[LogRecord], token: str, *, restored: bool) -> None:
     try:
         client.insert(
             "requests",
@@ -77,15 +100,15 @@ def insert(client: Client, records: Sequence[LogRecord], token: str, *, restored
             column_names=_NAMES,
             column_type_names=_TYPES,
             column_oriented=True,
-            settings=settings(token),
+            settings=_settings(token),
         )
     except DatabaseError as error:
         if error.code in _REFUSALS:
-            raise ContentRefused(_REFUSALS[error.code]) from error
+            raise RefusedContentError(_REFUSALS[error.code]) from error
         raise
 
 
-def settings(token: str) -> dict[str, str | int]:
+def _settings(token: str) -> dict[str, str | int]:
     """What makes an INSERT happen once, in the table and in every total that a view derives from it."""
     return {
         "insert_deduplicate": 1,

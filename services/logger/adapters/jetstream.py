@@ -2,6 +2,7 @@
 
 from libs.common import subjects
 from libs.common.bus import Bus, Message
+from libs.common.errors import Code, DbifyError
 from libs.common.streams import LOG_WRITER
 
 
@@ -10,6 +11,11 @@ class DeadLetters:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+
+    async def check(self) -> None:
+        """Raise while there is no connection to NATS."""
+        if not self._bus.connected:
+            raise DbifyError(Code.SERVICE_UNAVAILABLE, "There is no connection to NATS.")
 
     async def add(self, message: Message, part: str, data: bytes, reason: str) -> None:
         """Keep a part of a message, see `handlers.writing.DeadLetters`. The headers are those the bus gives."""

@@ -53,7 +53,7 @@ class LogQuestion(NamedTuple):
 
 
 class AnalyticsQuestion(NamedTuple):
-    """A checked `AnalyticsFilter`. Buckets start at multiples of `step_s` since 1970, the first at or before the start."""
+    """A checked `AnalyticsFilter`. Buckets start at multiples of `step_s` since 1970, the first not after the start."""
 
     project: ProjectId
     start_us: int
@@ -157,13 +157,13 @@ def _span(from_time: str | None, to_time: str | None, earliest_us: int, latest_u
 
 def _instant(text: str, field: str) -> int:
     """Microseconds since 1970; integer arithmetic, as floats lose microseconds."""
+    rule = "is a time in RFC 3339 with its zone, such as 2026-01-31T00:00:00Z"
+    if not _RFC3339.fullmatch(text):
+        raise _invalid(field, rule)
     try:
-        if not _RFC3339.fullmatch(text):
-            raise ValueError(text)
-        moment = msgspec.convert(text, datetime)
-    except (ValueError, msgspec.ValidationError) as error:
-        raise _invalid(field, "is a time in RFC 3339 with its zone, such as 2026-01-31T00:00:00Z") from error
-    since = moment - _EPOCH
+        since = msgspec.convert(text, datetime) - _EPOCH
+    except (OverflowError, msgspec.ValidationError) as error:
+        raise _invalid(field, rule) from error
     return min(max((since.days * 86_400 + since.seconds) * _SECOND_US + since.microseconds, _EARLIEST_US), _LATEST_US)
 
 

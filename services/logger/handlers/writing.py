@@ -4,9 +4,11 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
+import stamina
 from prometheus_client import Counter, Gauge, Histogram
 
 from libs.common.bus import Message, Poison
+from libs.common.errors import Code, DbifyError
 from libs.common.logs import LogRecord
 from services.logger.core import batches
 from services.logger.core.batches import Part, Refused
@@ -17,19 +19,22 @@ POISON = Counter("dbify_logger_poison_records_total", "Records that could not be
 INSERT = Histogram("dbify_logger_insert_seconds", "Time of one INSERT.", buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30))
 LAG = Gauge("dbify_logger_lag_seconds", "Age of the newest record of the last message when it was stored.")
 
+# How long a message is held while the store is down, before it is given back to come again.
+_PATIENCE_S = 60.0
 
-class ContentRefused(Exception):
+
+class RefusedContentError(Exception):
     """The store refused rows for what they hold, and stored none of them; another try would end the same."""
 
 
 class Rows(Protocol):
     """Where records are kept."""
 
-    async def insert(self, records: Sequence[LogRecord], token: str) -> None:
-        """Store records in one INSERT, at most once for a token; with it comes back whatever a crash took of them.
+    async def insert(self, records: Sequence[LogRecord], token: str, *, again: bool) -> None:
+        """Store records in one INSERT, at most once for a token; `again` where this may have been tried before.
 
         Raises:
-            ContentRefused: If their content is why none of them was stored.
+            RefusedContentError: If their content is why none of them was stored.
             DbifyError: SERVICE_UNAVAILABLE or SERVICE_TIMEOUT if they may have been stored or not: ask again.
         """
 
@@ -67,7 +72,7 @@ class LogWriter:
         token = message.id or f"{message.subject}/{message.sequence}"
         refused = list(batch.refused)
         for part in batch.parts:
-            refused += await self._store(part, token)
+            refused += await self._store(part, token, again=message.deliveries > 1)
         for record in refused:
             reason = f"record {record.position}: {record.reason}"
             data = batches.envelope(batch.gateway, record.data)
@@ -78,15 +83,26 @@ class LogWriter:
             newest_us = max(record.time_us for part in batch.parts for record in part.records)
             LAG.set(max(0.0, time.time() - newest_us / 1e6))
 
-    async def _store(self, part: Part, token: str) -> list[Refused]:
+    async def _store(self, part: Part, token: str, *, again: bool) -> list[Refused]:
         """Store a part; where its content is refused, narrow it down by halves to the records that are why."""
         try:
-            with INSERT.time():
-                await self._rows.insert(part.records, part.token(token))
-        except ContentRefused as error:
+            await self._insert(part, token, again=again)
+        except RefusedContentError as error:
             if len(part.records) == 1:
                 return [Refused(part.start, batches.encoded(part.records[0]), str(error))]
             first, second = part.halves()
-            return [*await self._store(first, token), *await self._store(second, token)]
+            return [*await self._store(first, token, again=again), *await self._store(second, token, again=again)]
         ROWS.inc(len(part.records))
         return []
+
+    async def _insert(self, part: Part, token: str, *, again: bool) -> None:
+        """Insert a part, waiting for a store that is down: it is back sooner than a message that was given back."""
+        async for attempt in stamina.retry_context(
+            on=_passes, attempts=None, timeout=_PATIENCE_S, wait_initial=0.5, wait_max=2.0
+        ):
+            with attempt, INSERT.time():
+                await self._rows.insert(part.records, part.token(token), again=again or attempt.num > 1)
+
+
+def _passes(error: Exception) -> bool:
+    return isinstance(error, DbifyError) and error.code in (Code.SERVICE_UNAVAILABLE, Code.SERVICE_TIMEOUT)
