@@ -1,6 +1,7 @@
 """Whether a service can do its work: `/livez`, `/readyz` and `/metrics`."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple, Protocol
@@ -115,6 +116,7 @@ async def serve(health: Health, host: str, port: int, stop: asyncio.Event) -> No
     Raises:
         OSError: If the port is taken.
     """
+    _probe(host, port)
     server = Server(
         _App(health),
         address=host,
@@ -134,3 +136,14 @@ async def serve(health: Health, host: str, port: int, stop: asyncio.Event) -> No
             await stopping
         server.stop()  # type: ignore[no-untyped-call]  # granian leaves it unannotated
         await serving
+
+
+def _probe(host: str, port: int) -> None:
+    """Fail where the port is taken: granian listens with SO_REUSEPORT and would share it in silence."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise OSError(error.errno, f"cannot listen on {host}:{port}, set DBIFY_HEALTH_PORT to another") from error
