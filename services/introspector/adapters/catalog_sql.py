@@ -99,6 +99,7 @@ routine AS MATERIALIZED (
          n.nspname, coalesce(p.proallargtypes, p.proargtypes::oid[]) AS types
   FROM pg_proc AS p JOIN namespace AS n ON n.oid = p.pronamespace
   WHERE p.prokind IN ('f', 'p')
+    AND p.prolang <> (SELECT oid FROM pg_language WHERE lanname = 'internal')
     AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype, 'internal'::regtype)
     AND 'internal'::regtype <> ALL (p.proargtypes::oid[])
     AND has_function_privilege(p.oid, 'EXECUTE')
@@ -122,18 +123,21 @@ SELECT 'schema' AS tag, to_json(nspname::text)::text AS entry FROM namespace
 """
 
 # A table takes every operation by itself; what a view or foreign table takes, its rules, INSTEAD OF triggers or wrapper
-# say. reltuples is 0 before version 14 where never analysed.
+# say, which fails where the wrapper has no handler. reltuples is 0 before version 14 where never analysed.
 _RELATIONS: Final = """
 SELECT 'relation', json_build_array(
          r.oid::int8, r.nspname, r.relname, r.relkind,
          CASE WHEN r.relkind IN ('r', 'p') THEN 28
-              WHEN r.relkind IN ('v', 'f') THEN pg_relation_is_updatable(r.oid, true)
+              WHEN r.relkind = 'v' OR w.fdwhandler <> 0 THEN pg_relation_is_updatable(r.oid, true)
               ELSE 0 END,
          r.relrowsecurity,
          CASE WHEN r.relpages = 0 AND r.reltuples = 0 THEN -1 ELSE r.reltuples::int8 END,
          CASE WHEN r.relkind IN ('v', 'm') THEN coalesce(pg_get_viewdef(r.oid), '') ELSE '' END,
          coalesce(d.description, ''))::text
 FROM relation AS r
+LEFT JOIN pg_foreign_table AS f ON f.ftrelid = r.oid
+LEFT JOIN pg_foreign_server AS s ON s.oid = f.ftserver
+LEFT JOIN pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw
 LEFT JOIN pg_description AS d ON d.objoid = r.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
 """
 
