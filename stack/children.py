@@ -53,7 +53,7 @@ class Child:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 16_384))
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
-    async def stop(self, limit_s: float = 10) -> None:
+    async def stop(self, limit_s: float = 30) -> None:
         """Ask it to end, and end it with its whole group where it does not in time."""
         self.process.send_signal(self.stop_signal)
         await self.ended(limit_s)

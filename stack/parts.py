@@ -154,7 +154,7 @@ def services(settings: Settings, memory: Memory, servers: Servers) -> list[Servi
         for number in range(1, count + 1):
             name = service if count == 1 else f"{service}-{number}"
             port = settings.port if service == "gateway" else memory.port(service)
-            environ = _environ(settings, memory, servers, service, name, port)
+            environ = _environ(settings, memory, servers, service, port)
             found.append(Service(settings.home, name, service, environ, port))
     return found
 
@@ -164,9 +164,7 @@ def missing() -> list[str]:
     return [service for service in SERVICES if not (ROOT / "services" / service / "main.py").exists()]
 
 
-def _environ(
-    settings: Settings, memory: Memory, servers: Servers, service: str, name: str, port: int
-) -> dict[str, str]:
+def _environ(settings: Settings, memory: Memory, servers: Servers, service: str, port: int) -> dict[str, str]:
     home = settings.home
     defaults = {
         "DATABASE_URL": servers.database_url,
@@ -181,7 +179,7 @@ def _environ(
         "PUBLIC_URL": settings.url,
         "HOST": HOST,
     }
-    own = {"PORT": str(port), "HEALTH_PORT": str(port), "SPOOL_DIR": str(home / "spool" / name)}
+    own = {"PORT": str(port), "HEALTH_PORT": str(port), "SPOOL_DIR": str(home / "spool")}
     told = {f"DBIFY_{key}": value for key, value in defaults.items()}
     told |= {key: settings.environ[key] for key in told if key in settings.environ}
     told |= {f"DBIFY_{key}": value for key, value in own.items()}
