@@ -197,6 +197,9 @@ def unpack(data: bytes) -> Schema:
         ValueError: If the data is not such a snapshot, is of another format, or is larger than `MAX_BYTES`.
     """
     try:
+        # The decompressor heeds its limit only where the frame does not say how large it is.
+        if zstandard.frame_content_size(data) > MAX_BYTES:
+            raise ValueError(f"a schema snapshot larger than {MAX_BYTES} bytes")
         raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=MAX_BYTES)
         schema = _decoder.decode(raw)
     except (zstandard.ZstdError, msgspec.MsgspecError) as error:
