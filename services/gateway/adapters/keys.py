@@ -161,6 +161,11 @@ class Keys:
             await _pause(stop)
         await self.share()
 
+    async def check(self) -> None:
+        """For readiness: raises where this process has not read what ended, or too long ago to serve any key."""
+        if time.monotonic() - self._read_at > KNOWN_FOR_S:
+            raise DbifyError(Code.PLATFORM_UNAVAILABLE, "The list of ended keys has not been read.")
+
     def _end(self, entry: Ended, now: float) -> None:
         """A key ends: now or, after a rotation, at the end of its grace period."""
         before = self._ended.get(entry.key_hash, (_NEVER, 0.0))[0]

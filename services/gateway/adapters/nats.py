@@ -35,11 +35,14 @@ class Introspector:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
+    async def check(self) -> None:
+        """For readiness: raises where NATS is down."""
+        if not self._bus.connected:
+            raise DbifyError(Code.SERVICE_UNAVAILABLE, "NATS is not connected.")
+
     async def look(self, project: ProjectId, database: SealedDatabase) -> bytes:
         """The first snapshot of a database that is not stored yet."""
-        return await self._bus.request(
-            "introspector", "look", LookRequest(project, database), timeout_s=_FIRST_LOOK_S
-        )
+        return await self._bus.request("introspector", "look", LookRequest(project, database), timeout_s=_FIRST_LOOK_S)
 
     async def look_again(self, project: ProjectId) -> bytes:
         """The snapshot after a look that is taken now."""
@@ -88,9 +91,7 @@ async def answer(bus: Bus, projects: Projects) -> None:
             raise _not_found(request.project_id)
         return found
 
-    await bus.serve(
-        "gateway", {"database": method(DatabaseRequest, database), "owner": method(OwnerRequest, owner)}
-    )
+    await bus.serve("gateway", {"database": method(DatabaseRequest, database), "owner": method(OwnerRequest, owner)})
 
 
 async def listen(bus: Bus, schemas: Schemas, targets: Targets) -> None:

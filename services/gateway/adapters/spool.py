@@ -27,9 +27,7 @@ class Spool:
     def __init__(self, folder: Path, capacity_bytes: int = CAPACITY_BYTES) -> None:
         self._folder = folder
         self._capacity_bytes = capacity_bytes
-        self._sizes: dict[str, int] = {
-            path.stem: path.stat().st_size for path in sorted(folder.glob(f"*{_BATCH}"))
-        }
+        self._sizes: dict[str, int] = {path.stem: path.stat().st_size for path in sorted(folder.glob(f"*{_BATCH}"))}
         self._size_bytes = sum(self._sizes.values())
         self._counting = threading.Lock()
 

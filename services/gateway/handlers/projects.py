@@ -66,10 +66,16 @@ class Introspector(Protocol):
     async def look(self, project: ProjectId, database: SealedDatabase) -> bytes: ...
 
 
-class Known(Protocol):
-    """What this process holds in memory about projects."""
+class Schemas(Protocol):
+    """The snapshots that this process holds."""
 
     async def learn(self, project: ProjectId, snapshot: bytes) -> None: ...
+    def forget(self, project: ProjectId) -> None: ...
+
+
+class Targets(Protocol):
+    """The databases that this process holds."""
+
     def forget(self, project: ProjectId) -> None: ...
 
 
@@ -80,7 +86,8 @@ class Projects:
         records: Where they are kept.
         sealer: Checks and seals database URLs.
         introspector: Takes the first look.
-        known: Memory to fill and to clear.
+        schemas: Memory to fill and to clear.
+        targets: Memory to clear.
         settle: Waits until every process has seen the end of a key.
     """
 
@@ -89,13 +96,15 @@ class Projects:
         records: Records,
         sealer: Sealer,
         introspector: Introspector,
-        known: Known,
+        schemas: Schemas,
+        targets: Targets,
         settle: Callable[[], Awaitable[None]],
     ) -> None:
         self._records = records
         self._sealer = sealer
         self._introspector = introspector
-        self._known = known
+        self._schemas = schemas
+        self._targets = targets
         self._settle = settle
 
     async def create(self, owner: AccountId, name: str, url: str) -> Created:
@@ -111,7 +120,7 @@ class Projects:
             api_key=text,
         )
         await self._records.add(owner, made.project, database, snapshot, made.key, digest(text))
-        await self._known.learn(project, snapshot)
+        await self._schemas.learn(project, snapshot)
         return made
 
     async def get(self, owner: AccountId, project: ProjectId) -> Project:
@@ -144,7 +153,8 @@ class Projects:
         await self.get(owner, project)
         if not await self._records.delete(owner, project):
             raise _not_found(project)
-        self._known.forget(project)
+        self._schemas.forget(project)
+        self._targets.forget(project)
         await self._settle()
 
     async def _move(self, owner: AccountId, before: Project, name: str | None, url: str) -> Project:
@@ -153,8 +163,8 @@ class Projects:
         changed = await self._records.move(owner, before.id, name, database, snapshot)
         if changed is None:
             raise DbifyError(Code.TRANSACTION_CONFLICT, "The project was changed at the same time: try again.")
-        self._known.forget(before.id)
-        await self._known.learn(before.id, snapshot)
+        self._targets.forget(before.id)
+        await self._schemas.learn(before.id, snapshot)
         return changed
 
     async def _look(self, project: ProjectId, database: SealedDatabase) -> bytes:

@@ -20,13 +20,19 @@ class AccountsController(Controller):
     tags = ("Accounts",)
 
     @post("/accounts", security=[], responses=ERRORS)
-    async def sign_up(self, data: JSONBody[SignUp], accounts: NamedDependency[Accounts], request: AnyRequest) -> AccountView:
+    async def sign_up(
+        self, data: JSONBody[SignUp], accounts: NamedDependency[Accounts], request: AnyRequest
+    ) -> AccountView:
         """Make an account."""
         return AccountView.of(await accounts.sign_up(data.email, data.password, address(request)))
 
     @post("/sessions", security=[], responses=ERRORS)
     async def log_in(
-        self, data: JSONBody[LogIn], accounts: NamedDependency[Accounts], callers: NamedDependency[Callers], request: AnyRequest
+        self,
+        data: JSONBody[LogIn],
+        accounts: NamedDependency[Accounts],
+        callers: NamedDependency[Callers],
+        request: AnyRequest,
     ) -> Response[AccountView]:
         """Log in: the answer sets the session cookie."""
         callers.check_origin(request, required=False)
@@ -35,7 +41,11 @@ class AccountsController(Controller):
 
     @delete("/sessions", responses=ERRORS)
     async def log_out(
-        self, account: NamedDependency[Account], accounts: NamedDependency[Accounts], callers: NamedDependency[Callers], request: AnyRequest
+        self,
+        account: NamedDependency[Account],
+        accounts: NamedDependency[Accounts],
+        callers: NamedDependency[Callers],
+        request: AnyRequest,
     ) -> Response[None]:
         """Log out: the session ends and its cookie goes."""
         del account  # Asked for, so that nobody is logged out by another site.
@@ -48,14 +58,20 @@ class AccountsController(Controller):
         return AccountView.of(account)
 
     @post("/tokens", responses=ERRORS)
-    async def create_token(self, data: JSONBody[NewName], account: NamedDependency[Account], accounts: NamedDependency[Accounts]) -> NewToken:
+    async def create_token(
+        self, data: JSONBody[NewName], account: NamedDependency[Account], accounts: NamedDependency[Accounts]
+    ) -> NewToken:
         """Make a token for a program: `Authorization: Bearer dbp_...`."""
         made, text = await accounts.create_token(account, data.name)
         return NewToken(made.id, made.name, made.prefix, made.created_at, made.last_used_at, text)
 
     @get("/tokens", responses=ERRORS)
     async def list_tokens(
-        self, account: NamedDependency[Account], accounts: NamedDependency[Accounts], limit: Limit = DEFAULT_LIMIT, after: After = None
+        self,
+        account: NamedDependency[Account],
+        accounts: NamedDependency[Accounts],
+        limit: Limit = DEFAULT_LIMIT,
+        after: After = None,
     ) -> TokenPage:
         """The account's tokens, newest first."""
         page = await accounts.tokens(account, Paging(limit, after))
@@ -63,7 +79,10 @@ class AccountsController(Controller):
 
     @delete("/tokens/{token_id:str}", responses=ERRORS)
     async def delete_token(
-        self, token_id: Annotated[str, PathParameter(description="The token's id.")], account: NamedDependency[Account], accounts: NamedDependency[Accounts]
+        self,
+        token_id: Annotated[str, PathParameter(description="The token's id.")],
+        account: NamedDependency[Account],
+        accounts: NamedDependency[Accounts],
     ) -> None:
         """Delete a token: it stops working at once."""
         await accounts.end_token(account, token_id)

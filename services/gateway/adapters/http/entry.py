@@ -155,4 +155,3 @@ def address_class(address: str) -> str:
     if parsed.is_loopback:
         return "loopback"
     return "private" if parsed.is_private else "public"
-

@@ -42,7 +42,10 @@ class LogsController(Controller):
     path = "/v1/projects/{project_id:int}"
     tags = ("Logs",)
 
-    @get("/logs", responses={**ERRORS, 200: ResponseSpec(LogPage, description="A page of entries.", generate_examples=False)})
+    @get(
+        "/logs",
+        responses={**ERRORS, 200: ResponseSpec(LogPage, description="A page of entries.", generate_examples=False)},
+    )
     async def list_logs(  # noqa: PLR0913  every parameter of the query string is one
         self,
         project_id: ProjectNumber,
@@ -79,7 +82,10 @@ class LogsController(Controller):
         )
         return Response(await logs.entries(wanted), media_type=MediaType.JSON)
 
-    @get("/analytics", responses={**ERRORS, 200: ResponseSpec(Analytics, description="The analytics.", generate_examples=False)})
+    @get(
+        "/analytics",
+        responses={**ERRORS, 200: ResponseSpec(Analytics, description="The analytics.", generate_examples=False)},
+    )
     async def get_analytics(  # noqa: PLR0913  every parameter of the query string is one
         self,
         project_id: ProjectNumber,

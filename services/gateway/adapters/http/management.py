@@ -1,6 +1,6 @@
 """The management API: Litestar with the use cases handed to its routes, and its OpenAPI."""
 
-from litestar import Litestar, Router
+from litestar import Litestar, MediaType
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -44,8 +44,8 @@ def management(
             description=_DESCRIPTION,
             use_handler_docstrings=True,
             operation_id_creator=lambda handler, *_: handler.handler_name,
-            openapi_router=Router("/", route_handlers=[], include_in_schema=False),
-            render_plugins=[JsonRenderPlugin(path="/openapi.json", media_type="application/json")],
+            path="/openapi.json",
+            render_plugins=[JsonRenderPlugin(path="/", media_type=MediaType.JSON)],
             security=[{"token": []}, {"session": []}],
             components=Components(
                 security_schemes={

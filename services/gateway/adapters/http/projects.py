@@ -39,26 +39,38 @@ class ProjectsController(Controller):
     tags = ("Projects",)
 
     @post(responses=ERRORS)
-    async def create_project(self, data: JSONBody[NewProject], account: NamedDependency[Account], projects: NamedDependency[Projects]) -> CreatedProject:
+    async def create_project(
+        self, data: JSONBody[NewProject], account: NamedDependency[Account], projects: NamedDependency[Projects]
+    ) -> CreatedProject:
         """Register a database: it is looked at, and can be queried when this answers."""
         return CreatedProject.of(await projects.create(account.id, data.name, data.database_url))
 
     @get(responses=ERRORS)
     async def list_projects(
-        self, account: NamedDependency[Account], projects: NamedDependency[Projects], limit: Limit = DEFAULT_LIMIT, after: After = None
+        self,
+        account: NamedDependency[Account],
+        projects: NamedDependency[Projects],
+        limit: Limit = DEFAULT_LIMIT,
+        after: After = None,
     ) -> ProjectPage:
         """The account's projects, newest first."""
         page = await projects.list(account.id, Paging(limit, after))
         return ProjectPage([ProjectView.of(project) for project in page.data], page.next_cursor)
 
     @get("/{project_id:int}", responses=ERRORS)
-    async def get_project(self, project_id: ProjectNumber, account: NamedDependency[Account], projects: NamedDependency[Projects]) -> ProjectView:
+    async def get_project(
+        self, project_id: ProjectNumber, account: NamedDependency[Account], projects: NamedDependency[Projects]
+    ) -> ProjectView:
         """One project."""
         return ProjectView.of(await projects.get(account.id, ProjectId(project_id)))
 
     @patch("/{project_id:int}", responses=ERRORS)
     async def change_project(
-        self, project_id: ProjectNumber, data: JSONBody[ProjectChange], account: NamedDependency[Account], projects: NamedDependency[Projects]
+        self,
+        project_id: ProjectNumber,
+        data: JSONBody[ProjectChange],
+        account: NamedDependency[Account],
+        projects: NamedDependency[Projects],
     ) -> ProjectView:
         """Rename a project, or give it another database URL, which is checked and looked at first."""
         name = None if data.name is UNSET else data.name
@@ -66,13 +78,19 @@ class ProjectsController(Controller):
         return ProjectView.of(await projects.change(account.id, ProjectId(project_id), name, url))
 
     @delete("/{project_id:int}", responses=ERRORS)
-    async def delete_project(self, project_id: ProjectNumber, account: NamedDependency[Account], projects: NamedDependency[Projects]) -> None:
+    async def delete_project(
+        self, project_id: ProjectNumber, account: NamedDependency[Account], projects: NamedDependency[Projects]
+    ) -> None:
         """Delete a project. Its database is not touched; its keys have stopped working when this answers."""
         await projects.delete(account.id, ProjectId(project_id))
 
     @get("/{project_id:int}/schema", responses=ERRORS)
     async def get_schema(
-        self, project_id: ProjectNumber, account: NamedDependency[Account], projects: NamedDependency[Projects], schemas: NamedDependency[Schemas]
+        self,
+        project_id: ProjectNumber,
+        account: NamedDependency[Account],
+        projects: NamedDependency[Projects],
+        schemas: NamedDependency[Schemas],
     ) -> Schema:
         """The newest snapshot of the database's structure."""
         project = await projects.get(account.id, ProjectId(project_id))
@@ -102,7 +120,12 @@ class KeysController(Controller):
 
     @post(responses=ERRORS)
     async def create_key(
-        self, project_id: ProjectNumber, data: JSONBody[NewName], account: NamedDependency[Account], projects: NamedDependency[Projects], keys: NamedDependency[ApiKeys]
+        self,
+        project_id: ProjectNumber,
+        data: JSONBody[NewName],
+        account: NamedDependency[Account],
+        projects: NamedDependency[Projects],
+        keys: NamedDependency[ApiKeys],
     ) -> NewKey:
         """Make a key."""
         project = await projects.get(account.id, ProjectId(project_id))
@@ -124,7 +147,12 @@ class KeysController(Controller):
 
     @delete("/{key_id:str}", responses=ERRORS)
     async def revoke_key(
-        self, project_id: ProjectNumber, key_id: KeyText, account: NamedDependency[Account], projects: NamedDependency[Projects], keys: NamedDependency[ApiKeys]
+        self,
+        project_id: ProjectNumber,
+        key_id: KeyText,
+        account: NamedDependency[Account],
+        projects: NamedDependency[Projects],
+        keys: NamedDependency[ApiKeys],
     ) -> Response[None]:
         """Revoke a key: no process takes it any more when this answers, about a second later."""
         project = await projects.get(account.id, ProjectId(project_id))
@@ -134,6 +162,4 @@ class KeysController(Controller):
 
 def _new(key: Key, text: str) -> NewKey:
     view = KeyView.of(key)
-    return NewKey(
-        view.id, view.name, view.prefix, view.role, view.created_at, view.last_used_at, view.expires_at, text
-    )
+    return NewKey(view.id, view.name, view.prefix, view.role, view.created_at, view.last_used_at, view.expires_at, text)

@@ -163,9 +163,7 @@ class KeyView(View, frozen=True, rename="camel"):
     @classmethod
     def of(cls, key: Key) -> "KeyView":
         """The key as it is shown."""
-        return cls(
-            key.id, key.name, key.prefix, key.role or None, key.created_at, key.last_used_at, key.expires_at
-        )
+        return cls(key.id, key.name, key.prefix, key.role or None, key.created_at, key.last_used_at, key.expires_at)
 
 
 class NewKey(KeyView, frozen=True, rename="camel"):

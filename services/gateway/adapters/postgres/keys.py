@@ -1,6 +1,6 @@
 """API keys."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import asyncpg
@@ -49,10 +49,16 @@ _USED = """
 
 
 class KeyRecords:
-    """`handlers.keys.Records` in Postgres."""
+    """`handlers.keys.Records` and `adapters.keys.Records` in Postgres.
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    Args:
+        pool: The platform database.
+        announced: Called when events were committed to the outbox.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, announced: Callable[[], None]) -> None:
         self._pool = pool
+        self._announced = announced
 
     async def add(self, project: ProjectId, key: Key, key_hash: bytes, limit: int) -> bool:
         """Keep a new key; False where the project has `limit` already."""
@@ -62,6 +68,7 @@ class KeyRecords:
                 if done != "INSERT 0 1":
                     return False
                 await outbox.add(connection, SOURCE, project, KeyCreated(key.id, key.name, key.prefix))
+        self._announced()
         return True
 
     async def list(self, project: ProjectId, paging: Paging) -> list[Key]:
@@ -84,6 +91,7 @@ class KeyRecords:
                 ends = before["expires_at"]
                 await outbox.add(connection, SOURCE, project, KeyRotated(new_id, old, ends.isoformat()))
                 await end(connection, [before["hash"]], ends if ends > datetime.now(UTC) else AT_ONCE)
+        self._announced()
         return key
 
     async def end(self, project: ProjectId, key: KeyId) -> bool:
@@ -95,6 +103,7 @@ class KeyRecords:
                     return False
                 await outbox.add(connection, SOURCE, project, KeyRevoked(key))
                 await end(connection, [key_hash], AT_ONCE)
+        self._announced()
         return True
 
     async def find(self, key_hash: bytes) -> Found | None:

@@ -1,5 +1,7 @@
 """Projects with their sealed databases and schema copies."""
 
+from collections.abc import Callable
+
 import asyncpg
 
 from libs.common import outbox
@@ -53,10 +55,21 @@ _STORE_SNAPSHOT = """
 
 
 class ProjectRecords:
-    """`handlers.projects.Records` in Postgres, and what other services ask about projects."""
+    """`handlers.projects.Records` in Postgres, and what other services ask about projects.
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    Args:
+        pool: The platform database.
+        announced: Called when events were committed to the outbox.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, announced: Callable[[], None]) -> None:
         self._pool = pool
+        self._announced = announced
+
+    async def check(self) -> None:
+        """For readiness: raises where Postgres is down."""
+        with guarded():
+            await self._pool.fetchval("select 1")
 
     async def next_id(self) -> ProjectId:
         """An id that no other project has or had."""
@@ -80,6 +93,7 @@ class ProjectRecords:
                 await _store(connection, project.id, snapshot)
                 await outbox.add(connection, SOURCE, project.id, created)
                 await outbox.add(connection, SOURCE, project.id, KeyCreated(key.id, key.name, key.prefix))
+        self._announced()
 
     async def find(self, owner: AccountId, project: ProjectId) -> Project | None:
         """The owner's project of this id."""
@@ -99,7 +113,9 @@ class ProjectRecords:
         with guarded():
             async with self._pool.acquire() as connection, connection.transaction():
                 row = await connection.fetchrow(_RENAME, owner, project, name)
-                return await _updated(connection, row)
+                changed = await _updated(connection, row)
+        self._announced()
+        return changed
 
     async def move(
         self, owner: AccountId, project: ProjectId, name: str | None, database: SealedDatabase, snapshot: bytes
@@ -112,7 +128,9 @@ class ProjectRecords:
                 )
                 if row is not None:
                     await _store(connection, project, snapshot)
-                return await _updated(connection, row)
+                changed = await _updated(connection, row)
+        self._announced()
+        return changed
 
     async def delete(self, owner: AccountId, project: ProjectId) -> bool:
         """Forget a project with its keys and snapshot; False where it is not there."""
@@ -128,6 +146,7 @@ class ProjectRecords:
                 await connection.execute("delete from projects where id = $1", project)
                 await outbox.add(connection, SOURCE, project, ProjectDeleted(name))
                 await end(connection, [row["hash"] for row in hashes], AT_ONCE)
+        self._announced()
         return True
 
     async def settings(self, project: ProjectId) -> Settings | None:
@@ -136,9 +155,7 @@ class ProjectRecords:
             row = await self._pool.fetchrow(_SETTINGS, project)
         if row is None:
             return None
-        database = SealedDatabase(
-            project, row["database_sealed"], row["database_version"], row["database_addresses"]
-        )
+        database = SealedDatabase(project, row["database_sealed"], row["database_version"], row["database_addresses"])
         return Settings(database, row["connections"], row["timeout_ms"])
 
     async def owner(self, project: ProjectId) -> Owner | None:
@@ -174,6 +191,4 @@ async def _updated(connection: asyncpg.pool.PoolConnectionProxy, row: asyncpg.Re
 
 
 def _project(row: asyncpg.Record) -> Project:
-    return Project(
-        ProjectId(row["id"]), row["name"], row["database_version"], row["created_at"], row["updated_at"]
-    )
+    return Project(ProjectId(row["id"]), row["name"], row["database_version"], row["created_at"], row["updated_at"])
