@@ -1,5 +1,6 @@
 """What a look reads, against real servers of three majors."""
 
+import asyncio
 import secrets
 
 import asyncpg
@@ -7,11 +8,13 @@ import pytest
 
 from libs.common.addresses import Guard
 from libs.common.errors import Code, DbifyError
+from libs.common.ids import ProjectId
 from libs.common.schema import Check, ForeignKey, Schema, Unique, pack, unpack
 from libs.common.sealing import Keyring
 from services.introspector.adapters.catalog import Catalogs
 from stack import embedded
-from tests.introspector.conftest import MASTER_KEY, PROJECT, Read, read_url, seal_url, table, without_role
+from tests.introspector.conftest import Read
+from tests.introspector.scene import MASTER_KEY, execute, look_at, seal, table, with_role
 
 KINDS = {
     "a_bool": ("boolean", "boolean"), "a_int2": ("smallint", "integer"), "a_int4": ("integer", "integer"),
@@ -186,7 +189,7 @@ async def test_a_bare_role_sees_what_it_holds_a_privilege_on(server: embedded.Po
         "ALTER ROLE bare SET search_path = app, absent",
         database="odd",
     )
-    schema = await read(without_role(odd, "bare", password))
+    schema = await read(with_role(odd, "bare", password))
     assert {found.name: [column.name for column in found.columns] for found in schema.tables} == {
         "ancestor": [],
         "keyless": ["value"],
@@ -199,9 +202,7 @@ async def test_a_bare_role_sees_what_it_holds_a_privilege_on(server: embedded.Po
     assert (schema.database.system, schema.database.timeline) == ("", 0)
 
 
-async def test_extensions_give_types_but_no_tables_or_functions(
-    server: embedded.Postgres, odd: str, read: Read
-) -> None:
+async def test_extensions_give_types_but_no_tables_or_functions(odd: str, read: Read) -> None:
     connection = await asyncpg.connect(odd)
     available = {row[0] for row in await connection.fetch("SELECT name FROM pg_available_extensions")}
     wanted = {"citext": "text", "hstore": "other", "vector": "vector"}
@@ -217,17 +218,19 @@ async def test_extensions_give_types_but_no_tables_or_functions(
     found = {column.name: (column.type, column.kind) for column in table(schema, "app.extended").columns}
     assert found == {f"a_{name}": (f"extensions.{name}", wanted[name]) for name in present}
     assert present
-    assert not [it for it in (*schema.tables, *schema.functions, *schema.enums) if it.schema == "extensions"]
+    assert "extensions" in schema.schemas
+    assert "extensions" not in {it.schema for it in schema.tables} | {it.schema for it in schema.functions}
 
 
 async def test_version_18s_virtual_columns_and_temporal_keys_are_understood(database: str, read: Read) -> None:
-    connection = await asyncpg.connect(database)
-    await connection.execute("""
+    await execute(
+        database,
+        """
         CREATE TABLE room (id int4range, at daterange, twice int GENERATED ALWAYS AS (lower(id) * 2) VIRTUAL,
                            PRIMARY KEY (id, at WITHOUT OVERLAPS));
         CREATE TABLE booking (room int4range, at daterange, FOREIGN KEY (room, PERIOD at) REFERENCES room);
-    """)
-    await connection.close()
+    """,
+    )
     schema = await read(database)
     assert table(schema, "public.room").columns[2].generated
     assert table(schema, "public.room").uniques == ()
@@ -244,7 +247,7 @@ async def test_a_known_fingerprint_saves_the_reading_until_something_changes(
     await connection.execute("CREATE TABLE t (id int PRIMARY KEY, name text); INSERT INTO t VALUES (1, 'a')")
 
     async def fingerprint(known: str = "") -> str | None:
-        reading = await read_url(catalogs, url, known)
+        reading = await look_at(catalogs, url, known)
         return None if reading is None else reading.origin.fingerprint
 
     before = await fingerprint()
@@ -280,9 +283,7 @@ async def test_a_database_with_too_many_tables_is_refused_in_words(
     database: str, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.introspector.core.rows.MAX_TABLES", 2)
-    connection = await asyncpg.connect(database)
-    await connection.execute("CREATE TABLE a (); CREATE TABLE b (); CREATE TABLE c ()")
-    await connection.close()
+    await execute(database, "CREATE TABLE a (); CREATE TABLE b (); CREATE TABLE c ()")
     with pytest.raises(DbifyError, match="too many tables") as refusal:
         await read(database)
     assert refusal.value.code is Code.SCHEMA_TOO_LARGE
@@ -291,14 +292,14 @@ async def test_a_database_with_too_many_tables_is_refused_in_words(
 async def test_an_address_outside_the_allowed_networks_is_not_dialled(database: str) -> None:
     strict = Catalogs(Keyring.parse(MASTER_KEY), Guard.parse(""))
     with pytest.raises(DbifyError) as refusal:
-        await read_url(strict, database)
+        await look_at(strict, database)
     assert refusal.value.code is Code.ADDRESS_FORBIDDEN
 
 
 async def test_a_url_sealed_for_another_project_does_not_open(database: str, catalogs: Catalogs) -> None:
-    foreign = seal_url(database)
+    foreign = seal(database)
     with pytest.raises(DbifyError) as refusal:
-        async with catalogs.open(type(PROJECT)(8), foreign):
+        async with catalogs.open(ProjectId(8), foreign):
             pass
     assert refusal.value.code is Code.INTERNAL_ERROR
 
@@ -315,3 +316,26 @@ async def test_a_look_waits_for_no_uncommitted_ddl_longer_than_its_lock_timeout(
     await transaction.rollback()
     await connection.close()
     assert len((await read(database)).tables) == 2
+
+
+async def test_looks_succeed_while_the_schema_is_being_changed(database: str, read: Read) -> None:
+    stop = asyncio.Event()
+
+    async def change() -> None:
+        connection = await asyncpg.connect(database)
+        while not stop.is_set():
+            await connection.execute(
+                "CREATE TABLE t (id int PRIMARY KEY, m numeric CHECK (m > 0)); CREATE INDEX ON t (m)"
+            )
+            await connection.execute("CREATE VIEW v AS SELECT id FROM t; CREATE TYPE e AS ENUM ('a')")
+            await connection.execute("DROP VIEW v; DROP TABLE t; DROP TYPE e")
+        await connection.close()
+
+    changing = [asyncio.create_task(change())]
+    try:
+        for _ in range(60):
+            schema = await read(database)
+            assert {found.name for found in schema.tables} <= {"t", "v"}
+    finally:
+        stop.set()
+        await asyncio.gather(*changing)
