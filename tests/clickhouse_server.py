@@ -42,6 +42,7 @@ class ClickHouse:
     """The server as tests hold it. Its folder and port stay the same when it is killed and started again."""
 
     def __init__(self, home: Path) -> None:
+        self.data = home / "data"
         self._home = home
         self._port = free_port()
         self._child: children.Child | None = None
@@ -64,7 +65,7 @@ class ClickHouse:
 
     async def restart(self) -> None:
         """Start it (again) and wait until it answers."""
-        command = [sys.executable, "-m", "tests.clickhouse_server", str(self._home / "data"), str(self._port)]
+        command = [sys.executable, "-m", "tests.clickhouse_server", str(self.data), str(self._port)]
         self._child = children.spawn(self._home, "clickhouse", command, cwd=_ROOT)
         async with asyncio.timeout(60):
             while not await asyncio.to_thread(self._answers):

@@ -83,7 +83,8 @@ class Consumer:
         )
 
 
-LOG_WRITER = Consumer("logger", "LOGS", "logger", ("dbify.logs.*",), ack_wait_s=120, max_ack_pending=8)
+# The wait is longer than an insert may take; after it comes again what a killed logger held.
+LOG_WRITER = Consumer("logger", "LOGS", "logger", ("dbify.logs.*",), ack_wait_s=30)
 PROJECT_WATCHER = Consumer("introspector", "EVENTS", "introspector", ("dbify.events.*.project.*",))
 MAILER = Consumer("notifier", "EVENTS", "notifier", ("dbify.events.>",))
 CONSUMERS = (LOG_WRITER, PROJECT_WATCHER, MAILER)

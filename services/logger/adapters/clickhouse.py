@@ -20,8 +20,10 @@ from libs.common.telemetry import log
 T = TypeVar("T")
 
 READ_LIMIT_S = 10
-# Well below the consumer's ack_wait: a message is not handed out again while its insert may still succeed.
-WRITE_LIMIT_S = 60
+# Below the consumer's ack_wait: a message is not handed out again while its insert may still succeed.
+WRITE_LIMIT_S = 20
+# The embedded engine's first start, on a slow machine.
+_PREPARE_LIMIT_S = 60
 # How much longer than the server one waits for its answer.
 _GRACE_S = 5
 _CONNECT_LIMIT_S = 5
@@ -116,7 +118,7 @@ class ClickHouse:
             return
         async with self._preparing:
             if not self._prepared.is_set():
-                await self._writes.run(self._prepare, WRITE_LIMIT_S)
+                await self._writes.run(self._prepare, _PREPARE_LIMIT_S)
                 self._prepared.set()
 
     async def check(self) -> None:
@@ -163,7 +165,7 @@ def _connect(url: str) -> Client:
             interface=parts.scheme,
             dsn=parts._replace(path="").geturl(),
             connect_timeout=_CONNECT_LIMIT_S,
-            send_receive_timeout=WRITE_LIMIT_S,
+            send_receive_timeout=WRITE_LIMIT_S + _GRACE_S,
             query_retries=0,
             autogenerate_session_id=False,
             dedicated_pool=True,
