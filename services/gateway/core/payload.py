@@ -123,7 +123,7 @@ def _read(payload: Object) -> Read:
     only(payload, _READ_FIELDS, "A read")
     return Read(
         where=_where(payload),
-        output=_output(payload),
+        output=_output(payload, rows_only=True),
         order=_order(payload.get("orderBy", [])),
         limit=_whole(payload, "limit", DEFAULT_LIMIT, MAX_LIMIT),
         offset=_whole(payload, "offset", 0, (1 << 63) - 1) > 0,
@@ -177,10 +177,10 @@ def _where(payload: Object) -> Node:
     return conditions(payload["where"], ("where",)) if "where" in payload else ALWAYS
 
 
-def _output(payload: Object) -> Output:
+def _output(payload: Object, *, rows_only: bool = False) -> Output:
     select = payload.get("select", True)
     stringify = _flag(payload, "stringifyNumeric")
-    if select is True or select is False:
+    if select is True or (select is False and not rows_only):
         return Output(None, select, stringify)
     if isinstance(select, list) and all(isinstance(name, str) for name in select):
         return Output(tuple(dict.fromkeys(map(str, select))), rows=True, stringify=stringify)
