@@ -214,7 +214,7 @@ async def connect(url: str, service: str) -> AsyncIterator[Bus]:
     """A service's bus: returns at once and connects in the background, for as long as it takes.
 
     Raises:
-        ValueError: If the URL is malformed; it is not repeated in the message.
+        ConfigError: If the URL is malformed; it is not repeated in the message.
     """
     link = Link(url, service)
     bus = Bus(link)

@@ -14,7 +14,7 @@ _SECRET_ENDINGS = ("_url", "_key", "_password", "_secret", "_token")
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class ConfigError(Exception):
+class ConfigError(ValueError):
     """What is wrong with the environment, in words for whoever sets it: a line a variable, and never a value."""
 
 

@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from prometheus_client import Counter, Gauge
 
 from libs.common import access
+from libs.common.config import ConfigError
 from libs.common.errors import Code, DbifyError
 from libs.common.telemetry import log
 
@@ -49,7 +50,7 @@ class Link:
         service: Whose user it is; decides the inbox prefix.
 
     Raises:
-        ValueError: If the URL has another form.
+        ConfigError: If the URL has another form.
     """
 
     def __init__(self, url: str, service: str) -> None:
@@ -180,7 +181,7 @@ def _split(url: str) -> tuple[list[str], str | None, str | None]:
     """The servers without credentials, the user and the password, unescaped (nats-py takes them as they stand)."""
     parts = [urlsplit(one.strip() if "://" in one else f"nats://{one.strip()}") for one in url.split(",")]
     if any(part.scheme not in ("nats", "tls") or not part.hostname for part in parts):
-        raise ValueError("a NATS URL looks like nats://user:password@host:4222")
+        raise ConfigError("DBIFY_NATS_URL is malformed: a NATS URL looks like nats://user:password@host:4222")
     hosts = [f"[{part.hostname}]" if ":" in (part.hostname or "") else part.hostname for part in parts]
     servers = [f"{part.scheme}://{host}:{part.port or 4222}" for part, host in zip(parts, hosts, strict=True)]
     first = parts[0]

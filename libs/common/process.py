@@ -31,8 +31,7 @@ def main(config_type: type[Config], run: Run[Config]) -> None:
     try:
         settings = config.load(config_type, os.environ)
     except config.ConfigError as error:
-        sys.stderr.write(f"{service}: the settings are not complete.\n{error}\n")
-        sys.exit(2)
+        sys.exit(_complain(service, error))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(_supervise(service, run, settings))
     sys.exit(code)
@@ -57,8 +56,17 @@ async def _supervise(service: str, run: Run[Config], settings: Config) -> int:
     except asyncio.CancelledError:
         telemetry.log(_logger, f"{service} was made to stop at once", level=logging.WARNING)
         return 1
+    except config.ConfigError as error:
+        # A setting that only its user could judge, such as a URL or a key.
+        return _complain(service, error)
     except Exception:
         _logger.exception("%s ends after an error", service)
         return 1
     telemetry.log(_logger, f"{service} ends")
     return 0
+
+
+def _complain(service: str, error: config.ConfigError) -> int:
+    """Say what is wrong with the settings, for a person to read; the exit code."""
+    sys.stderr.write(f"{service}: the settings are not right.\n{error}\n")
+    return 2

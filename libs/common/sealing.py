@@ -14,11 +14,13 @@ from typing import Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from libs.common.config import ConfigError
+
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
-_FORM = "a master key looks like id:base64key, comma-separated, each key 32 bytes"
+_FORM = "DBIFY_MASTER_KEY is malformed: a master key looks like id:base64key, comma-separated, each key 32 bytes"
 
 
 class Keyring:
@@ -30,7 +32,7 @@ class Keyring:
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys:
-            raise ValueError(_FORM)
+            raise ConfigError(_FORM)
         self._ciphers = {identity: AESGCM(key) for identity, key in keys.items()}
         self._first = next(iter(keys))
 
@@ -39,13 +41,13 @@ class Keyring:
         """Read `id:base64key,id2:base64key`.
 
         Raises:
-            ValueError: If it has another form; the message does not repeat it.
+            ConfigError: If it has another form; the message does not repeat it.
         """
         keys: dict[str, bytes] = {}
         for entry in text.split(","):
             identity, _, encoded = entry.strip().partition(":")
             if not _KEY_ID.fullmatch(identity) or identity in keys:
-                raise ValueError(_FORM)
+                raise ConfigError(_FORM)
             keys[identity] = _key(encoded)
         return cls(keys)
 
@@ -82,9 +84,9 @@ def _key(encoded: str) -> bytes:
         key = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         # Not chained: the cause would carry the text.
-        raise ValueError(_FORM) from None
+        raise ConfigError(_FORM) from None
     if len(key) != _KEY_BYTES:
-        raise ValueError(_FORM)
+        raise ConfigError(_FORM)
     return key
 
 

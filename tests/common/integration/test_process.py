@@ -20,6 +20,10 @@ class Config(msgspec.Struct, frozen=True):
 
 async def run(config, stop):
     print(type(asyncio.get_running_loop()).__module__, flush=True)
+    if config.how == "malformed":
+        from libs.common.bus import connect
+        async with connect("http://u:hunter2@h", "example"):
+            pass
     if config.how == "fail":
         raise RuntimeError("no " + config.nats_url)
     if config.how == "hang":
@@ -83,6 +87,14 @@ async def test_missing_settings_are_named_and_end_with_2() -> None:
     _, err = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 2
     assert err.decode() == (
-        "example: the settings are not complete.\n"
+        "example: the settings are not right.\n"
         "DBIFY_NATS_URL is not set: Where NATS is, for example DBIFY_NATS_URL=nats://u:p@localhost:4222\n"
     )
+
+
+async def test_a_setting_that_only_its_user_can_judge_ends_with_2_too() -> None:
+    process = await start(DBIFY_NATS_URL=URL, DBIFY_HOW="malformed")
+    _, err = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 2
+    assert b"DBIFY_NATS_URL is malformed: a NATS URL looks like nats://user:password@host:4222" in err
+    assert b"hunter2" not in err
