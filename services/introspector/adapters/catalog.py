@@ -41,6 +41,8 @@ SET LOCAL max_parallel_workers_per_gather = 0
 # A look meets DDL at work: what the pg_get_* functions read is newer than the transaction's snapshot (XX000, "cache
 # lookup failed"), or a replica gives up the snapshot (40001). The next look sees it done.
 _RACES: Final = (asyncpg.InternalServerError, asyncpg.SerializationError)
+# The server's refusal to convert, or the driver's to decode.
+_NOT_UTF_8: Final = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError, UnicodeError)
 
 
 class Catalogs:
@@ -101,17 +103,8 @@ class Catalog:
             async for attempt in stamina.retry_context(on=_RACES, attempts=_ATTEMPTS, timeout=None):
                 with attempt:
                     return await self._look(known)
-        except (msgspec.MsgspecError, UnicodeError) as error:
-            raise DbifyError(
-                Code.DATABASE_UNSUPPORTED, "The server's catalog is not that of PostgreSQL, or not in UTF-8."
-            ) from error
-        except (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError) as error:
-            raise DbifyError(
-                Code.QUERY_TIMEOUT,
-                "The database's catalog could not be read in time: a statement that changes the schema may hold it up.",
-            ) from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            raise sqlstates.translate(error) from error
+        except (msgspec.MsgspecError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+            raise _explain(error) from error
         raise AssertionError("stamina returns or raises")
 
     async def _look(self, known: str) -> Reading | None:
@@ -151,3 +144,20 @@ class Catalog:
         async for tag, entry in self._connection.cursor(CATALOG, prefetch=_PREFETCH):
             rows.add(tag, entry)
         return rows
+
+
+def _explain(error: Exception) -> DbifyError:
+    """What it means that a catalog could not be read."""
+    if isinstance(error, (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)):
+        return DbifyError(
+            Code.QUERY_TIMEOUT,
+            "The database's catalog could not be read in time: a statement that changes the schema may hold it up.",
+        )
+    if isinstance(error, _NOT_UTF_8):
+        return DbifyError(Code.DATABASE_UNSUPPORTED, "The database's catalog holds text that is not UTF-8.")
+    foreign = isinstance(error, asyncpg.SyntaxOrAccessError) and not isinstance(
+        error, asyncpg.InsufficientPrivilegeError
+    )
+    if foreign or isinstance(error, msgspec.MsgspecError):
+        return DbifyError(Code.DATABASE_UNSUPPORTED, "The server's catalog is not that of PostgreSQL 13 or later.")
+    return sqlstates.translate(error)

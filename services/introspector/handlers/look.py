@@ -1,6 +1,7 @@
 """Look at a project's database: the newest snapshot, and a new version where the structure has changed."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
@@ -11,12 +12,15 @@ from libs.common.errors import Code, DbifyError
 from libs.common.events import EventData, SchemaChanged
 from libs.common.ids import ProjectId
 from libs.common.rpc import LookRequest, SealedDatabase, SnapshotRequest
+from libs.common.telemetry import log
 from services.introspector.core.assemble import Reading
 from services.introspector.core.versions import Snapshot, following
 from services.introspector.handlers.turns import Turns
 
 LOOK_TIMEOUT_S: Final = 20.0
 MAX_LOOKS: Final = 8
+
+_logger = logging.getLogger(__name__)
 
 looks = Counter("dbify_introspector_looks_total", "Looks at databases by what came of them.", ["outcome"])
 duration = Histogram(
@@ -129,6 +133,8 @@ class Looks:
             ) from error
         finally:
             looks.labels(outcome).inc()
+        if outcome in {"first", "changed"}:
+            log(_logger, "a project's schema has a new version", project=project, version=snapshot.version)
         return snapshot
 
     async def _look(self, project: ProjectId, given: SealedDatabase | None) -> tuple[str, Snapshot]:

@@ -289,6 +289,25 @@ async def test_a_database_with_too_many_tables_is_refused_in_words(
     assert refusal.value.code is Code.SCHEMA_TOO_LARGE
 
 
+async def test_a_catalog_in_another_encoding_is_read_and_one_in_none_is_refused(
+    server: embedded.Postgres, read: Read
+) -> None:
+    for encoding in ("LATIN1", "SQL_ASCII"):
+        await server.execute(
+            f"CREATE DATABASE in_{encoding.lower()} ENCODING '{encoding}' TEMPLATE template0 "
+            f"LOCALE_PROVIDER 'libc' LOCALE 'C'"
+        )
+    await execute(server.url("in_latin1"), 'CREATE TABLE "café" (id int)')
+    assert (await read(server.url("in_latin1"))).tables[0].name == "café"
+    await execute(
+        server.url("in_sql_ascii"),
+        "SET client_encoding = 'SQL_ASCII'; CREATE TABLE t (id int); COMMENT ON TABLE t IS E'caf\\xe9'",
+    )
+    with pytest.raises(DbifyError) as refusal:
+        await read(server.url("in_sql_ascii"))
+    assert refusal.value.code is Code.DATABASE_UNSUPPORTED
+
+
 async def test_an_address_outside_the_allowed_networks_is_not_dialled(database: str) -> None:
     strict = Catalogs(Keyring.parse(MASTER_KEY), Guard.parse(""))
     with pytest.raises(DbifyError) as refusal:
