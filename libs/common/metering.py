@@ -32,7 +32,7 @@ class Meter(asyncio.Protocol):
 
     Attributes:
         error: Why the connection was dropped.
-        answer_to_ssl: The byte that answered the request for TLS, if there was one.
+        answer_to_ssl: What answered the request for TLS, if there was one: `S`, `N` or `E`, or no such server.
     """
 
     def __init__(self, answer_to_ssl: bytes = b"") -> None:
@@ -91,7 +91,8 @@ class Meter(asyncio.Protocol):
 
     def _other(self, data: bytes) -> None:
         if not self.answer_to_ssl:
-            self.answer_to_ssl = data[:1]
+            # Two bytes tell an answer from a greeting that begins with the same letter; an error is longer than one.
+            self.answer_to_ssl = b"E" if data.startswith(b"E") else data[:2]
         self._protocol.data_received(data)
 
     def _logging_in(self, data: bytes) -> None:

@@ -73,6 +73,9 @@ _KNOWN: dict[str, tuple[Code, str | None]] = {
     "58": (Code.DATABASE_UNAVAILABLE, "The database's server has a fault of its own: try again later."),
 }
 
+# What types such as jsonpath, tsquery and regclass call a value they cannot read; about a statement, the server says
+# at which position.
+_ALSO_OF_VALUES = frozenset({"42601", "42602", "42704", "42883", "42P01"})
 # `Key (a, b)=(1, 2) already exists.`, whatever the language.
 _KEY = re.compile(r"\((.+?)\)=\(")
 _TYPE = re.compile(r'invalid input (?:syntax|value) for (?:type|enum) ([\w. "\[\]]+?)(?::|$)')
@@ -125,16 +128,22 @@ def _answered(error: asyncpg.PostgresError) -> DbifyError:
     # A class 42 error inside a trigger or function is of the user's own making.
     if state.startswith("42") and state != "42501" and error.context:
         code, message = Code.DATABASE_REJECTED, None
+    elif state in _ALSO_OF_VALUES and not error.position:
+        code, message = Code.INVALID_VALUE, "A value does not have the form that its column's type demands."
     details = _named(error)
-    if state.startswith("22") and (type_ := _TYPE.match(str(error))):
+    if state.startswith("22") and (type_ := _TYPE.match(_message(error))):
         details["type"] = type_[1]
         message = f"A value is not a valid {type_[1]}."
     return DbifyError(code, message or _said(error), details)
 
 
+def _message(error: asyncpg.PostgresError) -> str:
+    """The server's message without its detail, which holds values."""
+    return str(error.args[0]) if error.args else ""
+
+
 def _said(error: asyncpg.PostgresError) -> str:
-    message = error.args[0] if error.args else ""
-    return f"The database refused the statement: {str(message)[:MAX_MESSAGE_CHARACTERS]}"
+    return f"The database refused the statement: {_message(error)[:MAX_MESSAGE_CHARACTERS]}"
 
 
 def _named(error: asyncpg.PostgresError) -> dict[str, Detail]:
