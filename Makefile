@@ -16,7 +16,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/run.stamp ## start Dbify with a demo project; Ctrl-C ends it (V=1: logs live, DBIFY_PORT: another port)
-	@V=$(V) exec $(BIN)/python -m stack run
+	@V=$(V) exec $(BIN)/python -m stack run --with-parent
 
 status: .venv/run.stamp ## what runs, and the banner of `make run` again
 	@$(BIN)/python -m stack status

@@ -33,7 +33,8 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run", help="start the servers, the services and the demo, until Ctrl-C")
+    start = commands.add_parser("run", help="start the servers, the services and the demo, until Ctrl-C")
+    start.add_argument("--with-parent", action="store_true", help="end too when whoever started it is killed")
     commands.add_parser("status", help="what runs, and the banner again")
     commands.add_parser("migrate", help="bring DBIFY_DATABASE_URL and the streams of DBIFY_NATS_URL up to date")
     commands.add_parser("nats-config", help="print the NATS server's configuration, passwords as $NATS_USER_PASSWORD")
@@ -51,6 +52,8 @@ def _carry_out(arguments: argparse.Namespace) -> int:
     elif command == "nats-config":
         print(nats_config.for_a_cluster(), end="")
     elif command == "run":
+        if arguments.with_parent:
+            children.end_with_parent()
         asyncio.run(run(read(os.environ)))
     elif command == "status":
         return status(read(os.environ))

@@ -122,6 +122,12 @@ def _die_with(parent: int, stop_signal: signal.Signals) -> None:
         os._exit(1)
 
 
+def end_with_parent() -> None:
+    """Be sent SIGTERM when the process that started this one ends, however it ends (Linux only)."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+
+
 def _write(pid_file: Path, pid: int) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         pid_file.write_text(f"{pid}\n{psutil.Process(pid).create_time()}\n")

@@ -4,13 +4,15 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
 import redis.asyncio as redis
 
 from stack import embedded, migrate
+
+_NO_SKIPS = os.environ.get("DBIFY_NO_SKIPS") == "1"
 
 
 @pytest.fixture(scope="session")
@@ -95,11 +97,23 @@ def free_port() -> int:
     return embedded.free_port()
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With DBIFY_NO_SKIPS=1 a skipped test is a failed one: what was not run was not shown to work."""
-    outcome = yield
-    report = outcome.get_result()  # type: ignore[attr-defined]  # pluggy's Result, which the hook's type hides
-    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("DBIFY_NO_SKIPS") == "1":
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and _NO_SKIPS:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a file that skips itself as a whole."""
+    report = yield
+    if report.skipped and _NO_SKIPS:
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} was skipped: {report.longrepr}"
+    return report

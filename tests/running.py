@@ -50,9 +50,10 @@ class RunningStack:
 
     def up(self) -> "RunningStack":
         """Start the runner and wait for its demo.json."""
+        file, deadline = self.home / "demo.json", time.monotonic() + START_S
+        file.unlink(missing_ok=True)  # of a runner that was killed
         self.launch()
         assert self.runner is not None
-        file, deadline = self.home / "demo.json", time.monotonic() + START_S
         while not file.exists():
             assert self.runner.poll() is None, self.said()
             assert time.monotonic() < deadline, self.said()

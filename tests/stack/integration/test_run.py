@@ -163,6 +163,7 @@ def test_the_demo_moves_with_its_server_to_another_port(running: RunningStack) -
     old = urlsplit(running.demo["databaseUrl"]).port
     running.down()
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", old or 0))
         taken.listen()
         running.up()
