@@ -186,8 +186,15 @@ _decoder = msgspec.msgpack.Decoder(Schema)
 
 
 def pack(schema: Schema) -> bytes:
-    """The snapshot as bytes for storage and transport."""
-    return zstandard.ZstdCompressor(level=3).compress(_encoder.encode(schema))
+    """The snapshot as bytes for storage and transport.
+
+    Raises:
+        ValueError: If it is larger than `MAX_BYTES`, so that `unpack` would refuse it.
+    """
+    raw = _encoder.encode(schema)
+    if len(raw) > MAX_BYTES:
+        raise ValueError("a schema snapshot larger than may travel")
+    return zstandard.ZstdCompressor(level=3).compress(raw)
 
 
 def unpack(data: bytes) -> Schema:

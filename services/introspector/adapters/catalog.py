@@ -18,7 +18,8 @@ from libs.common.schema import Database
 from libs.common.sealing import Keyring
 from services.introspector.adapters.catalog_sql import CATALOG, CONTROL, FINGERPRINT, ORIGIN
 from services.introspector.core.assemble import Origin, Reading
-from services.introspector.core.rows import MAX_BYTES, Rows
+from services.introspector.core.limits import MAX_BYTES
+from services.introspector.core.rows import Rows
 
 # Part of every fingerprint: raise it when a look reads something new, so that the next one reads all.
 READS: Final = 1

@@ -1,6 +1,6 @@
 """Put the rows of a look together into a Schema."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from libs.common.schema import (
@@ -19,6 +19,7 @@ from libs.common.schema import (
     Unique,
 )
 from services.introspector.core.kinds import Types
+from services.introspector.core.limits import Room
 from services.introspector.core.rows import (
     ColumnRow,
     ConstraintRow,
@@ -66,14 +67,19 @@ class _Named(NamedTuple):
 
 
 def assemble(reading: Reading, version: int) -> Schema:
-    """The schema that was read, in an order that does not hang on the server's collation."""
+    """The schema that was read, in an order that does not hang on the server's collation.
+
+    Raises:
+        DbifyError: SCHEMA_TOO_LARGE.
+    """
     origin, rows = reading
     types = Types(rows.types)
     named = {
         row.oid: _Named(row.schema, row.name, {column.number: column.name for column in rows.columns.get(row.oid, ())})
         for row in rows.relations
     }
-    tables = [_table(row, rows, types, named) for row in rows.relations]
+    room = Room()
+    tables = [_table(row, rows, types, named, room) for row in rows.relations]
     return Schema(
         format=FORMAT,
         version=version,
@@ -89,7 +95,7 @@ def assemble(reading: Reading, version: int) -> Schema:
     )
 
 
-def _table(row: RelationRow, rows: Rows, types: Types, named: Mapping[int, _Named]) -> Table:
+def _table(row: RelationRow, rows: Rows, types: Types, named: Mapping[int, _Named], room: Room) -> Table:
     names = named[row.oid].columns
     constraints = rows.constraints.get(row.oid, ())
     indexes = rows.indexes.get(row.oid, ())
@@ -98,10 +104,10 @@ def _table(row: RelationRow, rows: Rows, types: Types, named: Mapping[int, _Name
         schema=row.schema,
         name=row.name,
         kind=_KINDS[row.kind],
-        columns=tuple(_column(column, types) for column in rows.columns.get(row.oid, ())),
+        columns=tuple(room.take(_column(column, types)) for column in rows.columns.get(row.oid, ())),
         primary_key=_primary_key(constraints, names),
         uniques=_uniques(indexes, names),
-        foreign_keys=_foreign_keys(constraints, names, named),
+        foreign_keys=tuple(map(room.take, _foreign_keys(constraints, names, named))),
         checks=tuple(Check(it.name, it.expression or "") for it in constraints if it.kind == "c"),
         indexes=tuple(
             Index(it.name, tuple(names.get(number) for number in it.columns), it.unique, it.definition)
@@ -151,17 +157,15 @@ def _uniques(indexes: Sequence[IndexRow], names: Mapping[int, str]) -> tuple[Uni
 
 def _foreign_keys(
     constraints: Sequence[ConstraintRow], names: Mapping[int, str], named: Mapping[int, _Named]
-) -> tuple[ForeignKey, ...]:
+) -> Iterator[ForeignKey]:
     """Those whose both ends can be seen: one to a table outside the snapshot could not be followed."""
-    keys = []
     for it in constraints:
         target = named.get(it.target) if it.kind == "f" else None
         if target is None:
             continue
         columns, target_columns = _names(it.columns, names), _names(it.target_columns, target.columns)
         if columns and target_columns:
-            keys.append(ForeignKey(it.name, columns, target.schema, target.name, target_columns))
-    return tuple(keys)
+            yield ForeignKey(it.name, columns, target.schema, target.name, target_columns)
 
 
 def _enum(row: EnumRow) -> Enum:

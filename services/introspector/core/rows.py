@@ -3,16 +3,12 @@
 Tables are named by oid and columns by number here; `assemble` puts the names in.
 """
 
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
-from libs.common.errors import Code, DbifyError
-
-# 6 times the largest schema that is promised to work (1,500 tables), and what still fits one snapshot.
-MAX_TABLES: Final = 10_000
-MAX_COLUMNS: Final = 200_000
-MAX_BYTES: Final = 48 * 1024 * 1024
+from services.introspector.core import limits
+from services.introspector.core.limits import too_large
 
 
 class RelationRow(msgspec.Struct, frozen=True, array_like=True):
@@ -156,8 +152,8 @@ class Rows:
             msgspec.MsgspecError: Where the server sent something else than was asked for.
         """
         self._size_bytes += len(text)
-        if self._size_bytes > MAX_BYTES:
-            raise _too_large("its definitions take too many bytes", MAX_BYTES)
+        if self._size_bytes > limits.MAX_BYTES:
+            raise too_large("its definitions take too many bytes", limits.MAX_BYTES)
         take = self._add.get(tag)
         if take is None:
             raise msgspec.ValidationError("a row of no known kind")
@@ -168,15 +164,15 @@ class Rows:
 
     def _add_relation(self, text: str) -> None:
         self.relations.append(_relation.decode(text))
-        if len(self.relations) > MAX_TABLES:
-            raise _too_large("it has too many tables", MAX_TABLES)
+        if len(self.relations) > limits.MAX_TABLES:
+            raise too_large("it has too many tables", limits.MAX_TABLES)
 
     def _add_columns(self, text: str) -> None:
         table, columns = _columns.decode(text)
         self.columns[table] = columns
         self._column_count += len(columns)
-        if self._column_count > MAX_COLUMNS:
-            raise _too_large("it has too many columns", MAX_COLUMNS)
+        if self._column_count > limits.MAX_COLUMNS:
+            raise too_large("it has too many columns", limits.MAX_COLUMNS)
 
     def _add_constraints(self, text: str) -> None:
         table, constraints = _constraints.decode(text)
@@ -195,12 +191,3 @@ class Rows:
 
     def _add_function(self, text: str) -> None:
         self.functions.append(_function.decode(text))
-
-
-def _too_large(why: str, limit: int) -> DbifyError:
-    return DbifyError(
-        Code.SCHEMA_TOO_LARGE,
-        f"The database's schema is larger than Dbify takes: {why} (the limit is {limit:,}). "
-        "Connect with a role that may see fewer of them.",
-        {"limit": limit},
-    )

@@ -282,7 +282,7 @@ async def test_a_known_fingerprint_saves_the_reading_until_something_changes(
 async def test_a_database_with_too_many_tables_is_refused_in_words(
     database: str, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.introspector.core.rows.MAX_TABLES", 2)
+    monkeypatch.setattr("services.introspector.core.limits.MAX_TABLES", 2)
     await execute(database, "CREATE TABLE a (); CREATE TABLE b (); CREATE TABLE c ()")
     with pytest.raises(DbifyError, match="too many tables") as refusal:
         await read(database)

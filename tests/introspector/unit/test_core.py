@@ -4,9 +4,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from libs.common import schema
 from libs.common.errors import Code, DbifyError
 from libs.common.schema import Database, Kind, Schema, pack, unpack
-from services.introspector.core import rows as limits
+from services.introspector.core import limits
 from services.introspector.core.assemble import Origin, Reading, assemble
 from services.introspector.core.compare import same_structure
 from services.introspector.core.kinds import Types
@@ -100,6 +101,24 @@ def test_more_than_a_snapshot_may_hold_is_refused(
     monkeypatch.setattr(limits, limit, value)
     with pytest.raises(DbifyError) as refusal:
         reading(*entries)
+    assert refusal.value.code is Code.SCHEMA_TOO_LARGE
+
+
+def test_an_enum_that_many_columns_repeat_is_counted_in_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    mood = ("type", [50, "e", "mood", 0, 0, "", False, None, ["x" * 60] * 1000])
+    entries = [[number, f"c{number}", 50, "mood", True, None, "", False, ""] for number in range(1, 21)]
+    found = reading(relation(1, "t"), ("columns", [1, entries]), mood)
+    assert assemble(found, 1).tables
+    monkeypatch.setattr(schema, "MAX_BYTES", 1_000_000)
+    with pytest.raises(DbifyError) as refusal:
+        assemble(found, 1)
+    assert refusal.value.code is Code.SCHEMA_TOO_LARGE
+
+
+def test_a_snapshot_that_nobody_could_unpack_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "MAX_BYTES", 1_000)
+    with pytest.raises(DbifyError) as refusal:
+        following(None, reading(*(("enum", [number, "public", "e" * 50, None]) for number in range(20))), 1)
     assert refusal.value.code is Code.SCHEMA_TOO_LARGE
 
 
