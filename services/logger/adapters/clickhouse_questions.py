@@ -13,7 +13,9 @@ from services.logger.core.questions import AnalyticsQuestion, LogQuestion
 
 # Exact percentiles hold every duration in memory, 8 bytes a request and breakdown: 64 MB at this number.
 EXACT_REQUESTS = 2_000_000
-_SETTINGS = {"max_execution_time": READ_LIMIT_S, "readonly": 2}
+# A statement's memory, several times what EXACT_REQUESTS needs.
+_MEMORY_BYTES = 1024**3
+_SETTINGS = {"max_execution_time": READ_LIMIT_S, "max_memory_usage": _MEMORY_BYTES, "readonly": 2}
 _DAY_US = 86_400_000_000
 _MINUTE_US = 60_000_000
 # What DateTime can hold: the year 2106.

@@ -285,7 +285,7 @@ async def test_a_logger_killed_three_times_leaves_each_of_20000_records_once(
                 await progress(nats_server)
                 process.kill()
                 process = spawn(nats_server, tmp_path)
-        answer = await stored(gateway, 20_000, limit_s=60)
+        answer = await stored(gateway, 20_000, limit_s=90)
         await eventually(lambda: waiting(nats_server), lambda number: number == 0)
         memory = psutil.Process(process.process.pid).memory_info().rss
         assert memory < 900 * 1024 * 1024
