@@ -9,8 +9,10 @@ import contextlib
 import fcntl
 import os
 import signal
+import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import asyncpg
 
@@ -24,6 +26,7 @@ from stack.screen import Follower, Screen
 from stack.settings import Memory, Settings, UsageError, is_free
 
 _WATCH_S = 0.1
+_ENDING_S = 15
 _SERVERS = ("postgres", "nats", "valkey")
 
 
@@ -36,18 +39,30 @@ def locked(home: Path) -> Iterator[None]:
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _take(file, home):
             file.seek(0)
             raise UsageError(
                 f"Dbify runs already in {home} (process {file.read().strip()}): see `make status`,"
                 " or set DBIFY_HOME and DBIFY_PORT for a second one"
-            ) from None
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _take(file: TextIO, home: Path) -> bool:
+    """Lock the file; one whose holder is only just ending, and so has no demo.json, is waited for."""
+    deadline = time.monotonic() + _ENDING_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if (home / "demo.json").exists() or time.monotonic() > deadline:
+                return False
+            time.sleep(_WATCH_S)
+        else:
+            return True
 
 
 async def run(settings: Settings) -> None:

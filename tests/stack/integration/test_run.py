@@ -159,6 +159,18 @@ def test_a_killed_runner_leaves_nothing_behind_after_the_next_start(running: Run
     assert _ask(running, "Project", {"id": 4})["data"]
 
 
+def test_a_start_waits_for_a_run_that_is_only_just_ending(running: RunningStack) -> None:
+    assert running.runner is not None
+    ending = running.runner
+    ending.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + 20
+    while (running.home / "demo.json").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    running.up()
+    assert ending.wait(1) == 0
+
+
 def test_the_demo_moves_with_its_server_to_another_port(running: RunningStack) -> None:
     old = urlsplit(running.demo["databaseUrl"]).port
     running.down()
