@@ -14,20 +14,23 @@ from urllib.parse import urlsplit
 import httpx
 
 Json = dict[str, Any]
+_TIMEOUT_S = 60
 
 
 class Caller:
-    """A user of one project: its key for data, the account's token for the rest."""
+    """A user of one project: its key for data, the account's token for the rest.
+
+    Every request has a connection of its own, so that all gateway processes get some.
+    """
 
     def __init__(self, demo: Mapping[str, Any], **other: Any) -> None:
         self.demo = {**demo, **other}
         self.url: str = self.demo["url"]
         self.project: int = self.demo["projectId"]
-        self.http = httpx.Client(base_url=self.url, timeout=60)
 
     def query(self, operation: str, table: str, payload: Json) -> httpx.Response:
         """`POST /query`, as the first page of the documentation shows it."""
-        return self.http.post("/query", json=self.body(operation, table, payload))
+        return httpx.post(f"{self.url}/query", json=self.body(operation, table, payload), timeout=_TIMEOUT_S)
 
     def body(self, operation: str, table: str, payload: Json) -> Json:
         """The body of a request."""
@@ -49,7 +52,9 @@ class Caller:
         """The management API with the account's token; a path without a slash is the project's."""
         path = path if path.startswith("/") else f"/v1/projects/{self.project}/{path}"
         headers = {"Authorization": f"Bearer {self.demo['adminToken']}"}
-        return self.http.request(method, path, json=body, params=parameters, headers=headers)
+        return httpx.request(
+            method, f"{self.url}{path}", json=body, params=parameters, headers=headers, timeout=_TIMEOUT_S
+        )
 
     def get(self, path: str, **parameters: Any) -> Any:
         """A resource that has to be there."""

@@ -28,7 +28,11 @@ async def introspector(platform_database: str, nats_server: embedded.Nats) -> As
 
 @pytest.fixture
 async def gateway(
-    platform_database: str, nats_server: embedded.Nats, valkey: embedded.Valkey, tmp_path: Path, introspector: None
+    platform_database: str,
+    nats_server: embedded.Nats,
+    valkey: embedded.Valkey,
+    tmp_path: Path,
+    introspector: None,  # noqa: ARG001 - it only has to run
 ) -> AsyncIterator[scene.Gateway]:
     url = nats_server.url("gateway")
     async with scene.gateway(platform_database, url, valkey.url(), tmp_path / "spool") as running:

@@ -22,7 +22,7 @@ _MAX_COUNTED = 10_000
 
 
 class _Window(NamedTuple):
-    count: int
+    tries: int
     ends_at: float
 
 
@@ -70,9 +70,9 @@ class Attempts:
         window = self._windows.get(name)
         if window is None or window.ends_at <= now:
             window = _Window(0, now + limit.window_s)
-        window = window._replace(count=window.count + 1)
+        window = window._replace(tries=window.tries + 1)
         self._windows.put(name, window)
-        return window.count, max(1, int(window.ends_at - now))
+        return window.tries, max(1, int(window.ends_at - now))
 
 
 def _name(kind: str, who: str) -> str:

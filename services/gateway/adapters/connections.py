@@ -39,6 +39,8 @@ PROBE_TIMEOUT_S: Final = 1.0
 # How long a database that could not be reached is not tried again; doubled each time.
 FIRST_BACKOFF_S: Final = 1.0
 LAST_BACKOFF_S: Final = 10.0
+# After the budget was found used up.
+LEASE_PAUSE_S: Final = 0.5
 # For goodbyes.
 FINISH_TIMEOUT_S: Final = 2.0
 # The server's own `statement_timeout` comes first; this is for a server that does not react.
@@ -114,6 +116,7 @@ class Connections:
         self._failure: DbifyError | None = None
         self._retry_at = 0.0
         self._backoff_s = FIRST_BACKOFF_S
+        self._ask_again_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -247,9 +250,13 @@ class Connections:
         if self._loop.time() < self._retry_at:
             if not self._live and not self._opening:
                 self._fail(self._unavailable())
-        elif self._live + self._opening < self.target.connections:
+        elif self._live + self._opening < self.target.connections and self._may_ask():
             self._opening += 1
             self._start(self._open())
+
+    def _may_ask(self) -> bool:
+        """Whether to ask for a lease: not each time that somebody waits while the fleet's budget is used up."""
+        return not self._live or self._loop.time() >= self._ask_again_at
 
     async def _open(self) -> None:
         slot = None
@@ -285,7 +292,8 @@ class Connections:
         self._opening -= 1
         if held is None:
             # The rest of the fleet has the budget; this process has one at least, unless it has too many in all.
-            if not self._live:
+            self._ask_again_at = self._loop.time() + LEASE_PAUSE_S
+            if not self._live and not self._opening:
                 self._fail(_busy())
             return
         _dials.labels("ok").inc()

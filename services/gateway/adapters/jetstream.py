@@ -46,8 +46,13 @@ class Bus(Protocol):
     """Publishes and waits for the acknowledgement."""
 
     @property
-    def connected(self) -> bool: ...
-    async def publish(self, subject: str, data: bytes, *, message_id: str, timeout_s: float = 5.0) -> int: ...
+    def connected(self) -> bool:
+        """Whether there is a connection right now."""
+        ...
+
+    async def publish(self, subject: str, data: bytes, *, message_id: str, timeout_s: float = 5.0) -> int:
+        """Publish and wait until it is stored."""
+        ...
 
 
 class Requests:

@@ -18,7 +18,7 @@ from libs.common.errors import Code, DbifyError
 from libs.common.ids import KeyId
 from services.gateway.adapters.bounded import Bounded
 from services.gateway.adapters.postgres.revocations import Ended
-from services.gateway.adapters.redis import Shared, UnreachableError
+from services.gateway.adapters.redis import Shared, UnreachableError, raw
 from services.gateway.core.credentials import API_KEY, digest, well_formed
 from services.gateway.handlers.query import Identity
 
@@ -48,15 +48,25 @@ class Found(msgspec.Struct, frozen=True, array_like=True):
 class Records(Protocol):
     """Keys in Postgres."""
 
-    async def find(self, key_hash: bytes) -> Found | None: ...
-    async def used(self, when: Mapping[KeyId, float]) -> None: ...
+    async def find(self, key_hash: bytes) -> Found | None:
+        """Whose key has this hash."""
+        ...
+
+    async def used(self, when: Mapping[KeyId, float]) -> None:
+        """Note when keys were last used."""
+        ...
 
 
 class Revocations(Protocol):
     """The list of ended keys in Postgres."""
 
-    async def first(self, age_s: float) -> int: ...  # the id before the oldest entry younger than that
-    async def after(self, last: int) -> list[Ended]: ...
+    async def first(self, age_s: float) -> int:
+        """The id before the oldest entry younger than that."""
+        ...
+
+    async def after(self, last: int) -> list[Ended]:
+        """What came after `last`, in order."""
+        ...
 
 
 class _Known:
@@ -210,11 +220,12 @@ class Keys:
             key, ends_at = await self._shared.call(lambda redis: redis.mget(_key(key_hash), _end(key_hash)))
         except UnreachableError:
             return None
-        if key is None:
+        stored = raw(key)
+        if stored is None:
             return None
         _lookups.labels("redis").inc()
         try:
-            found = msgspec.msgpack.decode(key, type=Found)
+            found = msgspec.msgpack.decode(stored, type=Found)
             return Found(found.identity, min(found.ends_at, float(ends_at) if ends_at is not None else _NEVER))
         except (msgspec.MsgspecError, ValueError):
             return None  # Written by another version: Postgres knows.

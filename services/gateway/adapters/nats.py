@@ -58,22 +58,37 @@ class Introspector:
 class Projects(Protocol):
     """What other services ask about projects."""
 
-    async def settings(self, project: ProjectId) -> Settings | None: ...
-    async def owner(self, project: ProjectId) -> Owner | None: ...
+    async def settings(self, project: ProjectId) -> Settings | None:
+        """A project's sealed database with its limits."""
+        ...
+
+    async def owner(self, project: ProjectId) -> Owner | None:
+        """Whom to write to about a project."""
+        ...
 
 
 class Schemas(Protocol):
     """Snapshots in memory."""
 
-    async def changed(self, project: ProjectId, version: int) -> None: ...
-    async def revalidate(self) -> None: ...
-    def forget(self, project: ProjectId) -> None: ...
+    async def changed(self, project: ProjectId, version: int) -> None:
+        """An event told of this version."""
+        ...
+
+    async def revalidate(self) -> None:
+        """Events may have been missed."""
+        ...
+
+    def forget(self, project: ProjectId) -> None:
+        """Hold it no longer."""
+        ...
 
 
 class Targets(Protocol):
     """Databases in memory."""
 
-    def forget(self, project: ProjectId) -> None: ...
+    def forget(self, project: ProjectId) -> None:
+        """Hold it no longer."""
+        ...
 
 
 async def answer(bus: Bus, projects: Projects) -> None:

@@ -52,6 +52,11 @@ class Shared:
         await self.call(lambda connection: connection.ping())
 
 
+def raw(value: bytes | str | None) -> bytes | None:
+    """A value as it is stored; the client's types leave open whether it decodes."""
+    return value.encode() if isinstance(value, str) else value
+
+
 @asynccontextmanager
 async def shared(url: str) -> AsyncIterator[Shared]:
     """Redis at `url`, connected to when first asked."""

@@ -14,14 +14,14 @@ from libs.common.errors import Code, DbifyError
 from libs.common.ids import ProjectId
 from libs.common.telemetry import log
 from services.gateway.adapters.bounded import Bounded
-from services.gateway.adapters.redis import Shared, UnreachableError
+from services.gateway.adapters.redis import Shared, UnreachableError, raw
 from services.gateway.core.catalog import Catalog
 
 # Memory for catalogs. One takes about 20 times its packed size (measured on 1,500 tables of 12 columns).
 CAPACITY_BYTES: Final = 256 * 1024 * 1024
 _TIMES_PACKED = 20
-# The most often that one process asks for a look at one project.
-LOOK_EVERY_S: Final = 2.0
+# The most often that one process asks the introspector about one project.
+ASK_EVERY_S: Final = 2.0
 # How long a snapshot goes on being served from Redis while Postgres and the introspector are down.
 KNOWN_FOR_S: Final = 24 * 3600
 _MAX_PROJECTS = 100_000
@@ -41,15 +41,25 @@ _held = Gauge("dbify_gateway_schema_memory_bytes", "Estimated memory of the cata
 class Records(Protocol):
     """The gateway's own copies."""
 
-    async def snapshot(self, project: ProjectId) -> bytes | None: ...
-    async def store_snapshot(self, project: ProjectId, version: int, packed: bytes) -> None: ...
+    async def snapshot(self, project: ProjectId) -> bytes | None:
+        """The stored copy, packed."""
+        ...
+
+    async def store_snapshot(self, project: ProjectId, version: int, packed: bytes) -> None:
+        """Store a copy unless a newer one is there."""
+        ...
 
 
 class Introspector(Protocol):
     """The source of snapshots; packed."""
 
-    async def newest(self, project: ProjectId, at_least: int) -> bytes: ...
-    async def look_again(self, project: ProjectId) -> bytes: ...
+    async def newest(self, project: ProjectId, at_least: int) -> bytes:
+        """The newest snapshot; a look is taken where it is older than `at_least`."""
+        ...
+
+    async def look_again(self, project: ProjectId) -> bytes:
+        """The snapshot after a look that is taken now."""
+        ...
 
 
 class _Held(NamedTuple):
@@ -76,7 +86,7 @@ class Schemas:
         self._held: OrderedDict[ProjectId, _Held] = OrderedDict()
         # The newest version that an event told of.
         self._announced: Bounded[ProjectId, int] = Bounded(_MAX_PROJECTS)
-        self._looked_at: Bounded[ProjectId, float] = Bounded(_MAX_PROJECTS)
+        self._asked_at: Bounded[tuple[str, ProjectId], float] = Bounded(_MAX_PROJECTS)
         self._under_way: dict[tuple[str, ProjectId], asyncio.Task[_Held]] = {}
         # Rises with each connection to NATS: events may have been missed before it.
         self._generation = 0
@@ -87,21 +97,18 @@ class Schemas:
         if held is None:
             return (await self._once("load", project)).catalog
         self._held.move_to_end(project)
-        if held.generation != self._generation:
+        if held.generation != self._generation and self._may("check", project):
             # Served as it is meanwhile: a change that was missed shows itself as an SQLSTATE.
             self._start("check", project)
         return held.catalog
 
     async def refresh(self, project: ProjectId, newer_than: int) -> Catalog:
-        """A snapshot newer than that where a look, at most one every `LOOK_EVERY_S`, finds one."""
+        """A snapshot newer than that where a look, at most one every `ASK_EVERY_S`, finds one."""
         current = await self.current(project)
         if current.version > newer_than:
             return current
-        if ("look", project) not in self._under_way:
-            now = time.monotonic()
-            if now - self._looked_at.get(project, -LOOK_EVERY_S) < LOOK_EVERY_S:
-                return current
-            self._looked_at.put(project, now)
+        if ("look", project) not in self._under_way and not self._may("look", project):
+            return current
         try:
             return (await self._once("look", project)).catalog
         except DbifyError as error:
@@ -136,6 +143,14 @@ class Schemas:
             self._size_bytes -= held.size_bytes
             _held.set(self._size_bytes)
 
+    def _may(self, what: str, project: ProjectId) -> bool:
+        """Whether the introspector may be asked again already."""
+        now = time.monotonic()
+        if now - self._asked_at.get((what, project), -ASK_EVERY_S) < ASK_EVERY_S:
+            return False
+        self._asked_at.put((what, project), now)
+        return True
+
     async def _once(self, what: str, project: ProjectId) -> _Held:
         return await asyncio.shield(self._start(what, project))
 
@@ -160,7 +175,8 @@ class Schemas:
         at_least = self._announced.get(project, 1)
         best = await self._from_redis(project)
         if best is None or _version(best) < at_least:
-            best = _newer(best, await self._from_table(project, best))
+            stored = await self._from_table(project, best)
+            best = best if stored is None else _newer(stored, best)
         if best is None or _version(best) < at_least:
             best = await self._from_introspector(project, at_least, best)
         held = self._hold(project, best, generation)
@@ -181,11 +197,8 @@ class Schemas:
         return held
 
     async def _from_redis(self, project: ProjectId) -> bytes | None:
-        async def read(redis: Redis) -> bytes | None:
-            return await redis.hget(_key(project), "packed")  # type: ignore[misc,no-any-return]  # its stubs mix both worlds
-
         try:
-            packed = await self._shared.call(read)
+            packed = raw(await self._shared.call(lambda redis: redis.hget(_key(project), "packed")))
             if packed is not None:
                 schema.unpack(packed)
         except (UnreachableError, ValueError):
@@ -244,7 +257,7 @@ class Schemas:
 
     async def _share(self, held: _Held, project: ProjectId) -> None:
         async def write(redis: Redis) -> None:
-            await redis.eval(_PUT_NEWER, 1, _key(project), str(held.catalog.version), held.packed, str(KNOWN_FOR_S))  # type: ignore[misc,arg-type]  # its stubs want text
+            await redis.eval(_PUT_NEWER, 1, _key(project), str(held.catalog.version), held.packed, str(KNOWN_FOR_S))
 
         try:
             await self._shared.call(write)
@@ -260,6 +273,5 @@ def _version(packed: bytes) -> int:
     return schema.unpack(packed).version
 
 
-def _newer(one: bytes | None, other: bytes | None) -> bytes:
-    known = [packed for packed in (one, other) if packed is not None]
-    return max(known, key=_version) if len(known) != 1 else known[0]
+def _newer(one: bytes, other: bytes | None) -> bytes:
+    return one if other is None or _version(one) >= _version(other) else other

@@ -100,7 +100,9 @@ def spool(root: Path, process: str, capacity_bytes: int = CAPACITY_BYTES) -> Ite
 
 
 def _adopt(root: Path, folder: Path) -> None:
-    for other in sorted(path for path in root.iterdir() if path.is_dir() and path != folder):
+    # What has no lock was made by somebody else.
+    others = [path.parent for path in root.glob(f"*/{_LOCK}") if path.is_file() and path.parent != folder]
+    for other in sorted(others):
         lock = _try_lock(other)
         if lock is None:
             continue

@@ -15,7 +15,7 @@ from libs.common.rpc import SealedDatabase
 from libs.common.sealing import Keyring
 from libs.common.telemetry import log
 from services.gateway.adapters.bounded import Bounded
-from services.gateway.adapters.redis import Shared, UnreachableError
+from services.gateway.adapters.redis import Shared, UnreachableError, raw
 from services.gateway.handlers.targets import Target
 
 # A process that missed the event of a change goes on with the old database for this long.
@@ -38,7 +38,9 @@ class Settings(msgspec.Struct, frozen=True, array_like=True):
 class Records(Protocol):
     """Projects in Postgres."""
 
-    async def settings(self, project: ProjectId) -> Settings | None: ...
+    async def settings(self, project: ProjectId) -> Settings | None:
+        """A project's sealed database with its limits."""
+        ...
 
 
 class _Known(NamedTuple):
@@ -122,7 +124,7 @@ class Targets:
 
     async def _from_redis(self, project: ProjectId) -> Settings | None:
         try:
-            stored = await self._shared.call(lambda redis: redis.get(_key(project)))
+            stored = raw(await self._shared.call(lambda redis: redis.get(_key(project))))
             return None if stored is None else msgspec.msgpack.decode(stored, type=Settings)
         except (UnreachableError, msgspec.MsgspecError):
             return None

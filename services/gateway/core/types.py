@@ -95,6 +95,11 @@ def cast_list(column: Column, texts: str) -> str:
     return texts if base(column) in ("text", "character varying") else f"{texts}::{base(column)}[]"
 
 
+def comparable(column: Column, sql: str) -> str:
+    """The column as what `cast` compares with: bit[] alone knows no operator with bit varying[]."""
+    return f"{sql}::bit varying[]" if base(column) == "bit varying[]" else sql
+
+
 def searchable(column: Column, sql: str) -> str:
     """The column as what a pattern is matched against."""
     return sql if local(base(column)) in _PATTERN_NAMES else f"{sql}::text"

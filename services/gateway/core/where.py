@@ -203,7 +203,7 @@ def _sides(subject: _Subject, text: str) -> tuple[str, str]:
     if column.kind == "json":
         return (sql if types.is_equal(column) else f"{sql}::jsonb"), f"{text}::jsonb"
     if types.is_equal(column):
-        return sql, types.cast(column, text)
+        return types.comparable(column, sql), types.cast(column, text)
     # The text of the value, not of the operand, so that it is spelled as PostgreSQL spells it.
     return f"{sql}::text", f"{types.cast(column, text)}::text"
 
@@ -240,13 +240,13 @@ def _pattern_text(subject: _Subject, form: Callable[[str], str]) -> Encode:
 def _has(subject: _Subject) -> str:
     element = types.element(subject.column)
     operand = subject.operand(Values(subject.column, element).operand)
-    return f"{subject.sql} @> ARRAY[{operand}]::{types.base(subject.column)}"
+    return f"{types.comparable(subject.column, subject.sql)} @> ARRAY[{operand}]::{types.base(subject.column)}"
 
 
 def _holds(subject: _Subject) -> str:
     element = types.element(subject.column)
     texts = subject.operands(Values(subject.column, element).operands)
-    return f"{subject.sql} {_SYMBOLS[subject.operator]} {texts}::{types.base(subject.column)}"
+    return f"{types.comparable(subject.column, subject.sql)} {_SYMBOLS[subject.operator]} {texts}::{types.base(subject.column)}"
 
 
 _RENDERERS: Final[dict[Operator, Callable[[_Subject], str]]] = {

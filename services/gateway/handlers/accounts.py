@@ -46,29 +46,65 @@ class Session(msgspec.Struct, frozen=True):
 class Records(Protocol):
     """Where accounts are kept."""
 
-    async def add(self, account: Account, password_hash: str) -> bool: ...  # False where the email is taken
-    async def by_email(self, email: str) -> tuple[Account, str] | None: ...
-    async def add_session(self, session: bytes, account: AccountId, expires_at: datetime) -> None: ...
-    async def by_session(self, session: bytes) -> Account | None: ...
-    async def end_session(self, session: bytes) -> None: ...
-    async def add_token(self, account: AccountId, token: Token, digest: bytes, limit: int) -> bool: ...
-    async def by_token(self, token: bytes) -> Account | None: ...
-    async def tokens(self, account: AccountId, paging: Paging) -> list[Token]: ...
-    async def end_token(self, account: AccountId, token: str) -> bool: ...
+    async def add(self, account: Account, password_hash: str) -> bool:
+        """Keep an account; False where its email address is taken."""
+        ...
+
+    async def by_email(self, email: str) -> tuple[Account, str] | None:
+        """The account of an address, with its password's hash."""
+        ...
+
+    async def add_session(self, session: bytes, account: AccountId, expires_at: datetime) -> None:
+        """Keep a login."""
+        ...
+
+    async def by_session(self, session: bytes) -> Account | None:
+        """Whose login this is."""
+        ...
+
+    async def end_session(self, session: bytes) -> None:
+        """Forget a login."""
+        ...
+
+    async def add_token(self, account: AccountId, token: Token, digest: bytes, limit: int) -> bool:
+        """Keep a token; False where the account has `limit` already."""
+        ...
+
+    async def by_token(self, token: bytes) -> Account | None:
+        """Whose token this is."""
+        ...
+
+    async def tokens(self, account: AccountId, paging: Paging) -> list[Token]:
+        """Up to one more than a page of the account's tokens."""
+        ...
+
+    async def end_token(self, account: AccountId, token: str) -> bool:
+        """Forget a token; False where the account has no such one."""
+        ...
 
 
 class Passwords(Protocol):
     """Slow hashing that does not stand in the way of others."""
 
-    async def hash(self, password: str) -> str: ...
-    async def verify(self, password_hash: str | None, password: str) -> bool: ...  # as slow for None
+    async def hash(self, password: str) -> str:
+        """What to store of a password."""
+        ...
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Whether it is the password; as slow where there is no hash."""
+        ...
 
 
 class Attempts(Protocol):
     """Counts what somebody might try too often."""
 
-    async def count(self, kind: str, who: str) -> None: ...  # RATE_LIMITED
-    async def forget(self, kind: str, who: str) -> None: ...
+    async def count(self, kind: str, who: str) -> None:
+        """Count an attempt; RATE_LIMITED where there were too many."""
+        ...
+
+    async def forget(self, kind: str, who: str) -> None:
+        """Start counting anew."""
+        ...
 
 
 class Accounts:

@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from libs.common.errors import Code, DbifyError
-from libs.common.ids import AccountId, KeyId, ProjectId, new_id
+from libs.common.ids import KeyId, ProjectId, new_id
 from services.gateway.core.credentials import API_KEY, digest, is_id, shown
 from services.gateway.core.pages import Page, Paging, cut
 from services.gateway.handlers.credentials import new_credential
@@ -37,12 +37,23 @@ class Key(msgspec.Struct, frozen=True):
 class Records(Protocol):
     """Where keys are kept. Each write announces itself as an event, in the same transaction."""
 
-    async def add(self, project: ProjectId, key: Key, key_hash: bytes, limit: int) -> bool: ...
-    async def list(self, project: ProjectId, paging: Paging) -> list[Key]: ...
+    async def add(self, project: ProjectId, key: Key, key_hash: bytes, limit: int) -> bool:
+        """Keep a key; False where the project has `limit` already."""
+        ...
+
+    async def list(self, project: ProjectId, paging: Paging) -> list[Key]:
+        """Up to one more than a page of the keys that work."""
+        ...
+
     async def replace(
         self, project: ProjectId, old: KeyId, new_id: KeyId, new_prefix: str, new_hash: bytes, expires_at: datetime
-    ) -> Key | None: ...  # the new key; None where there is no old one
-    async def end(self, project: ProjectId, key: KeyId) -> bool: ...
+    ) -> Key | None:
+        """Keep the new key, and let the old one end; None where there is no old one."""
+        ...
+
+    async def end(self, project: ProjectId, key: KeyId) -> bool:
+        """Revoke a key; False where there is no such one."""
+        ...
 
 
 class ApiKeys:

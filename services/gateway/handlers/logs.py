@@ -10,7 +10,9 @@ from libs.common.logs import AnalyticsFilter, LogFilter
 class Bus(Protocol):
     """Request and reply between services."""
 
-    async def request(self, service: str, method: str, body: msgspec.Struct, *, timeout_s: float = 5.0) -> bytes: ...
+    async def request(self, service: str, method: str, body: msgspec.Struct, *, timeout_s: float = 5.0) -> bytes:
+        """What the other service answers, as JSON."""
+        ...
 
 
 class Logs:

@@ -41,42 +41,73 @@ class Created(msgspec.Struct, frozen=True):
 class Records(Protocol):
     """Where projects are kept. Each write announces itself as an event, in the same transaction."""
 
-    async def next_id(self) -> ProjectId: ...
+    async def next_id(self) -> ProjectId:
+        """An id that no other project has."""
+        ...
+
     async def add(
         self, owner: AccountId, project: Project, database: SealedDatabase, snapshot: bytes, key: Key, key_hash: bytes
-    ) -> None: ...
-    async def find(self, owner: AccountId, project: ProjectId) -> Project | None: ...
-    async def list(self, owner: AccountId, paging: Paging) -> list[Project]: ...
-    async def rename(self, owner: AccountId, project: ProjectId, name: str) -> Project | None: ...
+    ) -> None:
+        """Keep a new project."""
+        ...
+
+    async def find(self, owner: AccountId, project: ProjectId) -> Project | None:
+        """The owner's project of this id."""
+        ...
+
+    async def list(self, owner: AccountId, paging: Paging) -> list[Project]:
+        """Up to one more than a page of the owner's projects."""
+        ...
+
+    async def rename(self, owner: AccountId, project: ProjectId, name: str) -> Project | None:
+        """Give it another name; None where it is not there."""
+        ...
+
     async def move(
         self, owner: AccountId, project: ProjectId, name: str | None, database: SealedDatabase, snapshot: bytes
-    ) -> Project | None: ...  # None also where the version before is no longer the one there
-    async def delete(self, owner: AccountId, project: ProjectId) -> bool: ...
+    ) -> Project | None:
+        """Point it to another database; None where it is not there, or has moved meanwhile."""
+        ...
+
+    async def delete(self, owner: AccountId, project: ProjectId) -> bool:
+        """Forget it and end its keys; False where it is not there."""
+        ...
 
 
 class Sealer(Protocol):
     """Turns a URL that a user sent into one that may be kept and dialled."""
 
-    async def seal(self, url: str, project: ProjectId, version: int) -> SealedDatabase: ...
+    async def seal(self, url: str, project: ProjectId, version: int) -> SealedDatabase:
+        """Check where a URL leads, and seal it."""
+        ...
 
 
 class Introspector(Protocol):
     """Reads a database's catalog."""
 
-    async def look(self, project: ProjectId, database: SealedDatabase) -> bytes: ...
+    async def look(self, project: ProjectId, database: SealedDatabase) -> bytes:
+        """The snapshot of a database, packed."""
+        ...
 
 
 class Schemas(Protocol):
     """The snapshots that this process holds."""
 
-    async def learn(self, project: ProjectId, snapshot: bytes) -> None: ...
-    def forget(self, project: ProjectId) -> None: ...
+    async def learn(self, project: ProjectId, snapshot: bytes) -> None:
+        """Hold a snapshot."""
+        ...
+
+    def forget(self, project: ProjectId) -> None:
+        """Hold it no longer."""
+        ...
 
 
 class Targets(Protocol):
     """The databases that this process holds."""
 
-    def forget(self, project: ProjectId) -> None: ...
+    def forget(self, project: ProjectId) -> None:
+        """Hold it no longer."""
+        ...
 
 
 class Projects:
@@ -138,6 +169,7 @@ class Projects:
     async def change(self, owner: AccountId, project: ProjectId, name: str | None, url: str | None) -> Project:
         """Rename a project, or point it to another database, which is looked at first."""
         before = await self.get(owner, project)
+        changed: Project | None
         if url is not None:
             changed = await self._move(owner, before, name, url)
         elif name is not None:

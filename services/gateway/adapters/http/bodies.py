@@ -1,12 +1,10 @@
 """Reading a request's body: bounded in size and time, however it arrives."""
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from libs.common.errors import Code, DbifyError
-
-if TYPE_CHECKING:
-    from litestar.types import Receive, Scope
+from services.gateway.adapters.http.asgi import Receive, Scope, header
 
 QUERY_LIMIT: Final = 10 * 1024 * 1024
 MANAGEMENT_LIMIT: Final = 1024 * 1024
@@ -19,7 +17,7 @@ class GoneError(Exception):
     """The client left before its request was whole."""
 
 
-async def read(scope: "Scope", receive: "Receive", limit: int) -> bytes:
+async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body.
 
     Raises:
@@ -34,11 +32,11 @@ async def read(scope: "Scope", receive: "Receive", limit: int) -> bytes:
         raise DbifyError(Code.INVALID_REQUEST, message) from error
 
 
-async def _read(receive: "Receive", keep: int, limit: int) -> bytes:
+async def _read(receive: Receive, keep: int, limit: int) -> bytes:
     message = await receive()
     if message["type"] == "http.disconnect":
         raise GoneError
-    body: bytes = message.get("body", b"")  # type: ignore[assignment]
+    body: bytes = message.get("body", b"")
     if not message.get("more_body", False) and len(body) <= keep:
         return body
     parts, size = [body], len(body)
@@ -46,7 +44,7 @@ async def _read(receive: "Receive", keep: int, limit: int) -> bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise GoneError
-        part: bytes = message.get("body", b"")  # type: ignore[assignment]
+        part: bytes = message.get("body", b"")
         size += len(part)
         if size <= keep:
             parts.append(part)
@@ -56,8 +54,6 @@ async def _read(receive: "Receive", keep: int, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _declared(scope: "Scope") -> int:
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            return int(value) if value.isdigit() else 0
-    return 0
+def _declared(scope: Scope) -> int:
+    value = header(scope, b"content-length")
+    return int(value) if value is not None and value.isdigit() else 0

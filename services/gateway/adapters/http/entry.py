@@ -3,16 +3,14 @@
 import ipaddress
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from libs.common import health
 from libs.common.errors import Code, DbifyError
 from libs.common.ids import new_id
 from services.gateway.adapters.http import bodies, errors
+from services.gateway.adapters.http.asgi import App, Headers, Message, Receive, Scope, Send, header
 from services.gateway.handlers.query import Response
-
-if TYPE_CHECKING:
-    from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OURS: Final = ("/v1/", "/openapi")
@@ -25,13 +23,13 @@ _SAFE: Final = [
 
 _logger = logging.getLogger(__name__)
 
-Headers = list[tuple[bytes, bytes]]
-
 
 class Query(Protocol):
     """The hot path."""
 
-    async def __call__(self, body: bytes, authorization: str | None, request_id: str, client: str) -> Response: ...
+    async def __call__(self, body: bytes, authorization: str | None, request_id: str, client: str) -> Response:
+        """Answer a request's body."""
+        ...
 
 
 class Entry:
@@ -43,12 +41,12 @@ class Entry:
         checks: For `/livez`, `/readyz` and `/metrics`.
     """
 
-    def __init__(self, query: Query, management: "ASGIApp", checks: health.Health) -> None:
+    def __init__(self, query: Query, management: App, checks: health.Health) -> None:
         self._query = query
         self._management = management
         self._checks = checks
 
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass the server's start and end on to Litestar."""
         if scope["type"] != "http":
             await self._management(scope, receive, send)
@@ -64,7 +62,7 @@ class Entry:
         except DbifyError as error:
             await _send(send, *errors.encoded(error, request_id), request_id)
 
-    async def _answer_query(self, scope: "Scope", receive: "Receive", send: "Send", request_id: str) -> None:
+    async def _answer_query(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         if scope["method"] != "POST":
             status, headers, body = errors.encoded(
                 DbifyError(Code.METHOD_NOT_ALLOWED, "/query takes POST alone."), request_id
@@ -82,7 +80,7 @@ class Entry:
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
         await _send(send, answer.status, headers, answer.body, request_id)
 
-    async def _answer_check(self, scope: "Scope", send: "Send", request_id: str) -> bool:
+    async def _answer_check(self, scope: Scope, send: Send, request_id: str) -> bool:
         if scope["method"] != "GET" or (answer := await health.respond(self._checks, scope["path"])) is None:
             return False
         status, content_type, body = answer
@@ -90,7 +88,7 @@ class Entry:
         await _send(send, status, headers, body, request_id)
         return True
 
-    async def _manage(self, scope: "Scope", receive: "Receive", send: "Send", request_id: str) -> None:
+    async def _manage(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Litestar, with the body read and checked before, and our headers on its answer."""
         body = await bodies.read(scope, receive, bodies.MANAGEMENT_LIMIT)
         if body and scope["method"] in _WRITES and not _is_json(scope):
@@ -98,14 +96,14 @@ class Entry:
         scope["state"] = {**(scope.get("state") or {}), "request_id": request_id}
         given = False
 
-        async def replay() -> "Message":
+        async def replay() -> Message:
             nonlocal given
             if given:
-                return await receive()  # type: ignore[return-value]
+                return await receive()
             given = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        async def dressed(message: "Message") -> None:
+        async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 private = [(b"cache-control", b"no-store")] if scope["path"].startswith(_OURS) else []
                 message["headers"] = [
@@ -116,7 +114,7 @@ class Entry:
         await self._management(scope, replay, dressed)
 
 
-async def _send(send: "Send", status: int, headers: Headers, body: bytes, request_id: str) -> None:
+async def _send(send: Send, status: int, headers: Headers, body: bytes, request_id: str) -> None:
     if not any(name == b"x-request-id" for name, _ in headers):
         headers = [*headers, (b"x-request-id", request_id.encode())]
     headers = [*headers, (b"content-length", str(len(body)).encode())]
@@ -124,21 +122,17 @@ async def _send(send: "Send", status: int, headers: Headers, body: bytes, reques
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _authorization(scope: "Scope") -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            return value.decode("latin-1")
-    return None
+def _authorization(scope: Scope) -> str | None:
+    value = header(scope, b"authorization")
+    return None if value is None else value.decode("latin-1")
 
 
-def _is_json(scope: "Scope") -> bool:
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            return value.split(b";")[0].strip().lower() == b"application/json"
-    return False
+def _is_json(scope: Scope) -> bool:
+    value = header(scope, b"content-type") or b""
+    return value.split(b";")[0].strip().lower() == b"application/json"
 
 
-def _address_class(scope: "Scope") -> str:
+def _address_class(scope: Scope) -> str:
     client = scope.get("client")
     return address_class(client[0]) if client else "public"
 

@@ -46,7 +46,7 @@ class LogsController(Controller):
         "/logs",
         responses={**ERRORS, 200: ResponseSpec(LogPage, description="A page of entries.", generate_examples=False)},
     )
-    async def list_logs(  # noqa: PLR0913  every parameter of the query string is one
+    async def list_logs(  # noqa: PLR0913, PLR0917  every parameter of the query string is one
         self,
         project_id: ProjectNumber,
         account: NamedDependency[Account],
@@ -86,7 +86,7 @@ class LogsController(Controller):
         "/analytics",
         responses={**ERRORS, 200: ResponseSpec(Analytics, description="The analytics.", generate_examples=False)},
     )
-    async def get_analytics(  # noqa: PLR0913  every parameter of the query string is one
+    async def get_analytics(  # noqa: PLR0913, PLR0917  every parameter of the query string is one
         self,
         project_id: ProjectNumber,
         account: NamedDependency[Account],

@@ -132,7 +132,7 @@ class KeysController(Controller):
         return _new(*await keys.create(project.id, data.name))
 
     @post("/{key_id:str}/rotate", responses=ERRORS)
-    async def rotate_key(  # noqa: PLR0913  Litestar hands everything over by name
+    async def rotate_key(
         self,
         project_id: ProjectNumber,
         key_id: KeyText,

@@ -1,6 +1,5 @@
 """What the OpenAPI says of `POST /query`, which does not pass through Litestar."""
 
-from litestar.openapi.spec.enums import OpenAPIType
 from litestar.openapi.spec import (
     OpenAPI,
     OpenAPIMediaType,
@@ -11,6 +10,7 @@ from litestar.openapi.spec import (
     RequestBody,
     Schema,
 )
+from litestar.openapi.spec.enums import OpenAPIType
 
 from libs.common.errors import Code
 

@@ -15,7 +15,7 @@ _BY_SESSION = """
     where sessions.hash = $1 and expires_at > now()
 """
 # A write a minute and token, however often it is used.
-_BY_TOKEN = """
+_WHOSE = """
     with used as (
         update tokens set last_used_at = now()
         where hash = $1 and (last_used_at is null or last_used_at < now() - interval '1 minute')
@@ -28,7 +28,7 @@ _ADD_SESSION = """
     with ended as (delete from sessions where expires_at < now())
     insert into sessions (hash, account, expires_at) values ($1, $2, $3)
 """
-_ADD_TOKEN = """
+_ADD_WITHIN = """
     insert into tokens (id, account, hash, name, prefix, created_at)
     select $1, $2, $3, $4, $5, $6
     where (select count(*) from tokens where account = $2) < $7
@@ -84,14 +84,14 @@ class AccountRecords:
         """Keep a new token; False where the account has `limit` already."""
         with guarded():
             done = await self._pool.execute(
-                _ADD_TOKEN, token.id, account, digest, token.name, token.prefix, token.created_at, limit
+                _ADD_WITHIN, token.id, account, digest, token.name, token.prefix, token.created_at, limit
             )
         return bool(done == "INSERT 0 1")
 
     async def by_token(self, token: bytes) -> Account | None:
         """Whose token it is; notes that it was used."""
         with guarded():
-            row = await self._pool.fetchrow(_BY_TOKEN, token)
+            row = await self._pool.fetchrow(_WHOSE, token)
         return _account(row) if row else None
 
     async def tokens(self, account: AccountId, paging: Paging) -> list[Token]:
