@@ -7,6 +7,7 @@ from libs.common.schema import Column, Kind
 
 # A quoted name, or a modifier such as (10,2).
 _MODIFIER: Final = re.compile(r'("(?:[^"]|"")*")|\([^()]*\)')
+_QUALIFIED: Final = re.compile(r'("(?:[^"]|"")*"|[^."]+)\.(.+)')
 # Without a modifier these would mean a length of one.
 _UNBOUNDED: Final = {"character": "bpchar", "bit": "bit varying"}
 
@@ -20,8 +21,9 @@ _ORDERED_KINDS: Final = _EQUAL_KINDS - {"vector", "tsvector"}
 # Kind "other" holds what has no operators (xml), what compares by area (box), and these, which are well-behaved.
 _ORDERED_NAMES: Final = frozenset({"money", "bit varying", "pg_lsn", "ltree"})
 _EQUAL_NAMES: Final = _ORDERED_NAMES | {"hstore"}
-# A pattern goes straight onto these; anything else is matched as text, so that char(n) loses its padding first.
 _PATTERN_NAMES: Final = frozenset({"text", "character varying", "citext"})
+# Enums, ranges and arrays have their operators from pg_catalog, whatever schema the type is in.
+_EXTENSION_KINDS: Final[frozenset[Kind]] = frozenset({"text", "vector", "other"})
 _PATTERN_KINDS: Final[frozenset[Kind]] = frozenset({"text", "enum", "other"})
 
 
@@ -41,7 +43,8 @@ def base(column: Column) -> str:
 
 def local(type_sql: str) -> str:
     """A type's name without its schema."""
-    return type_sql.rpartition(".")[2].strip('"')
+    qualified = _QUALIFIED.fullmatch(type_sql)
+    return (qualified[2] if qualified else type_sql).strip('"')
 
 
 def element(column: Column) -> Column:
@@ -95,14 +98,24 @@ def cast_list(column: Column, texts: str) -> str:
     return texts if base(column) in ("text", "character varying") else f"{texts}::{base(column)}[]"
 
 
+def operator(column: Column, sign: str) -> str:
+    """The operator of the column's type as SQL.
+
+    An extension's stand in its own schema, and are meant whether or not that is on the search path: without, citext
+    would be compared as text.
+    """
+    qualified = _QUALIFIED.fullmatch(base(column)) if column.kind in _EXTENSION_KINDS else None
+    return f"OPERATOR({qualified[1]}.{sign})" if qualified else sign
+
+
 def comparable(column: Column, sql: str) -> str:
     """The column as what `cast` compares with: bit[] alone knows no operator with bit varying[]."""
     return f"{sql}::bit varying[]" if base(column) == "bit varying[]" else sql
 
 
-def searchable(column: Column, sql: str) -> str:
-    """The column as what a pattern is matched against."""
-    return sql if local(base(column)) in _PATTERN_NAMES else f"{sql}::text"
+def is_searchable(column: Column) -> bool:
+    """Whether a pattern goes straight onto it; anything else is matched as text, so that char(n) loses its padding."""
+    return local(base(column)) in _PATTERN_NAMES
 
 
 def stored(column: Column, text: str) -> str:

@@ -3,6 +3,7 @@
 # ruff: noqa: S608  # Names are quoted from the snapshot, and values are parameters: no text of a request is in the SQL.
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, Literal, NamedTuple, get_args
 
 from libs.common.errors import Code, DbifyError, did_you_mean
@@ -191,44 +192,57 @@ def _is_empty(subject: _Subject) -> str:
 
 
 def _compared(subject: _Subject) -> str:
-    left, right = _sides(subject, subject.operand(subject.values.operand))
-    return f"{left} {_SYMBOLS[subject.operator]} {right}"
+    side = _side(subject)
+    return (
+        f"{side.column} {side.sign(_SYMBOLS[subject.operator])} {side.operand(subject.operand(subject.values.operand))}"
+    )
 
 
-def _sides(subject: _Subject, text: str) -> tuple[str, str]:
-    """Column and operand in the form in which they compare."""
+class _Side(NamedTuple):
+    """How a column compares: itself as SQL, its operators, and what makes an SQL text an operand."""
+
+    column: str
+    sign: Callable[[str], str]
+    operand: Callable[[str], str]
+
+
+def _side(subject: _Subject) -> _Side:
     column, sql = subject.column, subject.sql
     if subject.test.insensitive:
-        return f"lower({types.searchable(column, sql)})", f"lower({text})"
-    if column.kind == "json":
-        return (sql if types.is_equal(column) else f"{sql}::jsonb"), f"{text}::jsonb"
+        return _Side(f"lower({sql}::text)", str, "lower({})".format)
     if types.is_equal(column):
-        return types.comparable(column, sql), types.cast(column, text)
-    # The text of the value, not of the operand, so that it is spelled as PostgreSQL spells it.
-    return f"{sql}::text", f"{types.cast(column, text)}::text"
+        return _Side(types.comparable(column, sql), partial(types.operator, column), partial(types.cast, column))
+    if column.kind == "json":
+        return _Side(f"{sql}::jsonb", str, "{}::jsonb".format)
+    # The operand becomes a value first, so that it is spelled as PostgreSQL spells it.
+    return _Side(f"{sql}::text", str, lambda text: f"{types.cast(column, text)}::text")
 
 
 def _listed(subject: _Subject) -> str:
+    side, column = _side(subject), subject.column
+    quantified = f"{side.sign('<>')} ALL" if subject.operator == "notIn" else f"{side.sign('=')} ANY"
     texts = subject.operands(subject.values.operands)
-    negative = subject.operator == "notIn"
-    column = subject.column
-    if types.is_equal(column) and column.kind not in ("array", "json") and not subject.test.insensitive:
-        listed = types.cast_list(column, texts)
-        return f"{subject.sql} {'<> ALL' if negative else '= ANY'} ({listed})"
-    left, right = _sides(subject, "v.text")
-    return f"{left} {'NOT IN' if negative else 'IN'} (SELECT {right} FROM unnest({texts}) AS v(text))"
+    if types.is_equal(column) and column.kind != "array" and not subject.test.insensitive:
+        return f"{side.column} {quantified} ({types.cast_list(column, texts)})"
+    return f"{side.column} {quantified} (SELECT {side.operand('v.text')} FROM unnest({texts}) AS v(text))"
 
 
 def _like(subject: _Subject) -> str:
     form = _PATTERNS.get(subject.operator, str)
     insensitive = subject.test.insensitive or subject.operator == "ilike"
-    text = subject.operand(_pattern_text(subject, form))
-    return f"{types.searchable(subject.column, subject.sql)} {'ILIKE' if insensitive else 'LIKE'} {text}"
+    return _matched(subject, "~~*" if insensitive else "~~", form)
 
 
 def _regex(subject: _Subject) -> str:
-    text = subject.operand(_pattern_text(subject, str))
-    return f"{types.searchable(subject.column, subject.sql)} {'~*' if subject.test.insensitive else '~'} {text}"
+    return _matched(subject, "~*" if subject.test.insensitive else "~", str)
+
+
+def _matched(subject: _Subject, sign: str, form: Callable[[str], str]) -> str:
+    """`~~` is what LIKE is short for, and can be named by its schema."""
+    column, operand = subject.column, subject.operand(_pattern_text(subject, form))
+    if types.is_searchable(column):
+        return f"{subject.sql} {types.operator(column, sign)} {operand}"
+    return f"{subject.sql}::text {sign} {operand}"
 
 
 def _pattern_text(subject: _Subject, form: Callable[[str], str]) -> Encode:
@@ -240,13 +254,13 @@ def _pattern_text(subject: _Subject, form: Callable[[str], str]) -> Encode:
 def _has(subject: _Subject) -> str:
     element = types.element(subject.column)
     operand = subject.operand(Values(subject.column, element).operand)
-    return f"{types.comparable(subject.column, subject.sql)} @> ARRAY[{operand}]::{types.base(subject.column)}"
+    return f"{_side(subject).column} @> ARRAY[{operand}]::{types.base(subject.column)}"
 
 
 def _holds(subject: _Subject) -> str:
     element = types.element(subject.column)
     texts = subject.operands(Values(subject.column, element).operands)
-    return f"{types.comparable(subject.column, subject.sql)} {_SYMBOLS[subject.operator]} {texts}::{types.base(subject.column)}"
+    return f"{_side(subject).column} {_SYMBOLS[subject.operator]} {texts}::{types.base(subject.column)}"
 
 
 _RENDERERS: Final[dict[Operator, Callable[[_Subject], str]]] = {
