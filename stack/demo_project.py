@@ -1,6 +1,7 @@
 """The demo's account and project, made through the API, and `demo.json`, which tells others of them."""
 
 import json
+import secrets
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -11,13 +12,14 @@ from stack.settings import Memory, Settings, write_private
 _OK, _CREATED, _CONFLICT = 200, 201, 409
 
 
-async def database(memory: Memory, admin_url: str) -> str:
-    """The demo database's URL; made if it never was."""
+async def database(memory: Memory, admin_url: str, *, shared: bool) -> str:
+    """The demo database's URL; made if it never was. On a server that others may use too, its name is unique."""
     password = memory.get("demoPassword")
-    if not memory.get("demoMade"):
-        await load.make(admin_url, password)
-        memory.keep(demoMade="yes")
-    return load.url_of(admin_url, password)
+    if not memory.get("demoName"):
+        name = f"{load.NAME}_{secrets.token_hex(4)}" if shared else load.NAME
+        await load.make(admin_url, name, password)
+        memory.keep(demoName=name)
+    return load.url_of(admin_url, memory.get("demoName"), password)
 
 
 async def project(settings: Settings, memory: Memory, database_url: str) -> None:

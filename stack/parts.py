@@ -86,9 +86,7 @@ class Servers:
         return self._settings.environ.get(variable, "")
 
     async def postgres(self) -> None:
-        """Start Postgres, unless the environment names one, and make the platform's database in it."""
-        if self.given("DBIFY_DATABASE_URL"):
-            return
+        """Start Postgres, and make the platform's database in it."""
         memory = self._memory
         server = await Postgres.start(
             self._settings.home, port=memory.port("postgres"), password=memory.get("postgresPassword")
@@ -104,19 +102,17 @@ class Servers:
             memory.keep(platformMade="yes")
 
     async def nats(self) -> None:
-        """Start NATS, unless the environment names one."""
-        if not self.given("DBIFY_NATS_URL"):
-            passwords = Passwords({user: self._memory.get(f"nats.{user}") for user in USERS})
-            self.running["nats"] = await Nats.start(
-                self._settings.home, port=self._memory.port("nats"), passwords=passwords
-            )
+        """Start NATS."""
+        passwords = Passwords({user: self._memory.get(f"nats.{user}") for user in USERS})
+        self.running["nats"] = await Nats.start(
+            self._settings.home, port=self._memory.port("nats"), passwords=passwords
+        )
 
     async def valkey(self) -> None:
-        """Start Valkey, unless the environment names a Redis."""
-        if not self.given("DBIFY_REDIS_URL"):
-            self.running["valkey"] = await Valkey.start(
-                self._settings.home, port=self._memory.port("valkey"), password=self._memory.get("valkeyPassword")
-            )
+        """Start Valkey."""
+        self.running["valkey"] = await Valkey.start(
+            self._settings.home, port=self._memory.port("valkey"), password=self._memory.get("valkeyPassword")
+        )
 
     @property
     def database_url(self) -> str:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -74,6 +74,8 @@ async def run(settings: Settings) -> None:
         MigrationError: If the database cannot be brought up to date.
         ClientError: If the gateway refuses the demo.
     """
+    # What is made from here on is for its owner alone: it holds keys, mails and logs.
+    os.umask(0o077)
     with locked(settings.home):
         (settings.home / "demo.json").unlink(missing_ok=True)
         _clear_away(settings.home)
@@ -143,9 +145,9 @@ class Stack:
     async def _start(self) -> None:
         settings, memory, servers = self._settings, self._memory, self._servers
         await _together(
-            self._step("Postgres", servers.postgres()),
-            self._step("NATS", servers.nats()),
-            self._step("Valkey", servers.valkey()),
+            self._server("Postgres", "DBIFY_DATABASE_URL", servers.postgres),
+            self._server("NATS", "DBIFY_NATS_URL", servers.nats),
+            self._server("Valkey", "DBIFY_REDIS_URL", servers.valkey),
         )
         await _together(
             self._step("tables", _migrated(servers.database_url)),
@@ -169,6 +171,13 @@ class Stack:
         else:
             self._screen.say(f"  up after {self._screen.elapsed_s():.1f} s, without the demo: {settings.url}")
 
+    async def _server(self, name: str, variable: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Start a server, unless the environment names one."""
+        if self._settings.environ.get(variable):
+            self._screen.say(f"  {name:<34} the one of {variable}")
+        else:
+            await self._step(name, start())
+
     async def _step(self, name: str, work: Coroutine[None, None, None]) -> None:
         async with self._screen.step(name):
             await work
@@ -177,7 +186,8 @@ class Stack:
         """The demo database's URL, empty where the given Postgres does not let us make one."""
         try:
             async with self._screen.step("demo database"):
-                return await demo_project.database(self._memory, self._servers.admin_database_url)
+                shared = "postgres" not in self._servers.running
+                return await demo_project.database(self._memory, self._servers.admin_database_url, shared=shared)
         except (asyncpg.InsufficientPrivilegeError, OSError) as error:
             self._screen.say(f"  no demo database: {error}")
             return ""

@@ -7,34 +7,37 @@ import asyncpg
 
 from stack.demo import rows
 
-DATABASE = "dbify_demo"
-ROLE = "dbify_demo"
+NAME = "dbify_demo"
 
 
-def url_of(admin_url: str, password: str) -> str:
-    """The demo database's URL, as the role that owns it, on the server of `admin_url`."""
+def url_of(admin_url: str, name: str, password: str) -> str:
+    """The URL of the demo database `name` on the server of `admin_url`, as the role of that name, its owner."""
     parts = urlsplit(admin_url)
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{ROLE}:{quote(password, safe='')}@{host}", path=f"/{DATABASE}"))
+    return urlunsplit(parts._replace(netloc=f"{name}:{quote(password, safe='')}@{host}", path=f"/{name}"))
 
 
-async def make(admin_url: str, password: str) -> str:
+async def make(admin_url: str, name: str, password: str) -> str:
     """Make the database anew, with an ordinary role as its owner, and fill it; its URL.
+
+    Args:
+        admin_url: As a user who may make roles and databases.
+        name: Of the database and the role: one of our own making, since what has it is dropped.
+        password: The role's: letters, digits, - and _.
 
     Raises:
         asyncpg.PostgresError: If the user of `admin_url` may not.
     """
     admin = await asyncpg.connect(admin_url)
     try:
-        await admin.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        await admin.execute(f"DROP ROLE IF EXISTS {ROLE}")
-        # A password of our own making: letters, digits, - and _.
-        await admin.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'")
-        await admin.execute(f"GRANT {ROLE} TO CURRENT_USER")
-        await admin.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
+        await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await admin.execute(f"DROP ROLE IF EXISTS {name}")
+        await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+        await admin.execute(f"GRANT {name} TO CURRENT_USER")
+        await admin.execute(f"CREATE DATABASE {name} OWNER {name}")
     finally:
         await admin.close()
-    url = url_of(admin_url, password)
+    url = url_of(admin_url, name, password)
     await fill(url)
     return url
 

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import psutil
@@ -86,5 +87,29 @@ def test_a_child_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> Non
     process.communicate()
     if sys.platform != "linux":
         children.reclaim(tmp_path / "run" / "one.pid")
+    _, alive = psutil.wait_procs([child], timeout=10)
+    assert not alive
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no signal at a parent's end")
+def test_a_runner_under_make_ends_when_make_is_killed(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    runner = f"""
+        import time
+        from pathlib import Path
+        from stack import children
+        children.end_with_parent()
+        Path({str(ready)!r}).touch()
+        time.sleep(60)
+    """
+    make = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {textwrap.dedent(runner)!r}])"
+    process = subprocess.Popen([sys.executable, "-c", make])
+    deadline = time.monotonic() + 20
+    while not ready.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (child,) = psutil.Process(process.pid).children()
+    process.kill()
+    process.wait()
     _, alive = psutil.wait_procs([child], timeout=10)
     assert not alive
