@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -135,14 +136,16 @@ def encoded(body: Any) -> bytes:
 
 
 @pytest.fixture
-async def target(stack: RunningStack, database: str) -> Target:
+async def target(stack: RunningStack, database: str) -> AsyncIterator[Target]:
     connection = await asyncpg.connect(database)
     await connection.execute(f"CREATE TABLE private_note (id int PRIMARY KEY, text text DEFAULT '{SECRET}')")
     await connection.execute("INSERT INTO private_note SELECT generate_series(1, 10)")
     await connection.close()
     caller = Caller(stack.demo)
     caller.register("Next door", database)
-    return Target(stack, caller)
+    target = Target(stack, caller)
+    yield target
+    target.connection.close()
 
 
 @pytest.mark.timeout(900)
