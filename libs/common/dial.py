@@ -1,25 +1,23 @@
 """Connections to users' databases: to a checked address, with everything bounded, whatever the server does.
 
 Every field is handed to the driver, since it would read what is missing from the environment, .pgpass and
-~/.postgresql. The driver runs on a loop of our own (`_Dialler`), which gives it the right name for TLS though it dials
+~/.postgresql. The driver runs on a loop of our own (`Dialler`), which gives it the right name for TLS though it dials
 an address, and puts a meter on what the server sends: a server of a stranger's choosing may send without end, declare
 messages of a gigabyte, or ask for a billion rounds of hashing.
 """
 
 import asyncio
 import ssl
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
-from asyncpg.protocol import Protocol
 
 from libs.common.dsn import Dsn, Tls
 from libs.common.errors import Code, DbifyError
-from libs.common.metering import Meter
+from libs.common.metering import Dialler, Meter
 
 DIAL_TIMEOUT_S = 10.0
 OLDEST_MAJOR = 13
@@ -164,7 +162,7 @@ class _Attempt:
 
     async def _login(self, address: str, settings: Mapping[str, str], tls: Tls, *, pooled: bool) -> Connection:
         dsn = self._dsn
-        dialler = _Dialler(asyncio.get_running_loop(), dsn.host)
+        dialler = Dialler(asyncio.get_running_loop(), dsn.host)
         try:
             connection = await asyncpg.connect(
                 host=address,
@@ -285,79 +283,3 @@ def _context(tls: Tls) -> ssl.SSLContext:
     if ssl.HAS_ALPN:
         context.set_alpn_protocols(["postgresql"])
     return context
-
-
-class _Dialler:
-    """The running loop, but for what one connection needs: the host's name for TLS, and a meter in between.
-
-    The driver also opens its connections for cancelling a statement through it.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
-        self._loop = loop
-        self._name = name
-        # A login has two at most; later ones belong to requests to cancel, which the driver closes.
-        self._transports: deque[asyncio.BaseTransport] = deque(maxlen=2)
-        self.meter = Meter()
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._loop, name)
-        setattr(self, name, value)
-        return value
-
-    # `asyncio.current_task(loop)` looks its argument up in a dictionary of loops.
-    def __hash__(self) -> int:
-        return hash(self._loop)
-
-    def __eq__(self, other: object) -> bool:
-        return other is self or other is self._loop
-
-    def abort(self) -> None:
-        """Drop whatever is open, without a word to the server."""
-        for transport in self._transports:
-            cast("asyncio.Transport", transport).abort()
-
-    async def create_connection(
-        self, factory: Callable[[], asyncio.Protocol], host: str, port: int
-    ) -> tuple[asyncio.BaseTransport, asyncio.Protocol]:
-        """Dial, and stand between the transport and the driver's protocol."""
-        protocol = factory()
-        meter = self.meter = Meter()
-        meter.attach(protocol, login=isinstance(protocol, Protocol))
-        transport, _ = await self._loop.create_connection(lambda: meter, host, port)
-        self._transports.append(transport)
-        return transport, protocol
-
-    async def start_tls(
-        self,
-        transport: asyncio.WriteTransport,
-        protocol: asyncio.Protocol,
-        context: ssl.SSLContext,
-        *,
-        server_hostname: str,  # noqa: ARG002 - the driver passes the address that it dialled
-    ) -> "_Metered":
-        """Encrypt, under the host's name."""
-        answer = self.meter.answer_to_ssl
-        secured = await self._loop.start_tls(transport, protocol, context, server_hostname=self._name)
-        if secured is None:
-            raise ConnectionResetError("the connection closed during the TLS handshake")
-        self._transports.append(secured)
-        self.meter = Meter(answer)
-        return _Metered(secured, self.meter)
-
-
-class _Metered:
-    """A transport that puts the meter before the protocol it is given."""
-
-    def __init__(self, transport: asyncio.Transport, meter: Meter) -> None:
-        self._transport = transport
-        self._meter = meter
-        self.write = transport.write
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def set_protocol(self, protocol: asyncio.Protocol) -> None:
-        """From now on the protocol gets what the meter lets through."""
-        self._meter.attach(protocol, login=isinstance(protocol, Protocol), transport=self._transport)
-        self._transport.set_protocol(self._meter)

@@ -8,26 +8,23 @@ gets it. Last in, first out, so that those a quiet project no longer needs grow 
 
 import asyncio
 import logging
-import secrets
-from collections import OrderedDict, deque
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 from prometheus_client import Counter, Gauge
 
-from libs.common.dial import SESSION, Connection, dial
+from libs.common.dial import Connection, dial
 from libs.common.errors import Code, DbifyError
 from libs.common.sqlstates import translate
 from libs.common.telemetry import log
+from services.gateway.adapters.held import Held
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from asyncpg.prepared_stmt import PreparedStatement
-
     from libs.common.ids import ProjectId
     from services.gateway.adapters.leases import Leases
-    from services.gateway.core.plan import Plan
     from services.gateway.handlers.targets import Target
 
 DIAL_TIMEOUT_S: Final = 8.0
@@ -43,13 +40,8 @@ LAST_BACKOFF_S: Final = 10.0
 LEASE_PAUSE_S: Final = 0.5
 # For goodbyes.
 FINISH_TIMEOUT_S: Final = 2.0
-# The server's own `statement_timeout` comes first; this is for a server that does not react.
-GRACE_S: Final = 1.0
 # What a connection has to come back to a known state after a cancelled statement.
 SETTLE_TIMEOUT_S: Final = 3.0
-MAX_STATEMENTS: Final = 256
-# Result and protocol around it; see plan.MAX_RESULT_BYTES.
-SLACK_BYTES: Final = 1024 * 1024
 
 _open = Gauge("dbify_gateway_database_connections", "Connections open to users' databases.")
 _dials = Counter("dbify_gateway_database_dials_total", "Connections tried, by outcome.", ["outcome"])
@@ -58,45 +50,6 @@ _settled = Counter(
 )
 
 _logger = logging.getLogger(__name__)
-# Where a pooler gives sessions away, two processes must not take each other's statements for their own.
-_prefix = f"dbify_{secrets.token_hex(6)}"
-
-
-class Held:
-    """A connection with the statements prepared on it."""
-
-    __slots__ = ("_made", "_statements", "connection", "dropped", "idle_since", "slot")
-
-    def __init__(self, connection: Connection, slot: str) -> None:
-        self.connection = connection
-        self.slot = slot
-        self.dropped = False
-        self.idle_since = 0.0
-        self._statements: OrderedDict[str, PreparedStatement[asyncpg.Record]] = OrderedDict()
-        self._made = 0
-
-    async def fetch(self, plan: "Plan", timeout_s: float) -> asyncpg.Record | None:
-        """Run a plan's statement, prepared now or before."""
-        statement = self._statements.get(plan.sql)
-        if statement is None:
-            async with asyncio.timeout(timeout_s):
-                statement = await self._prepare(plan.sql, timeout_s)
-        else:
-            self._statements.move_to_end(plan.sql)
-        return await statement.fetchrow(*plan.arguments, timeout=timeout_s)
-
-    def forget(self) -> None:
-        """Prepare everything anew."""
-        self._statements.clear()
-
-    async def _prepare(self, sql: str, timeout_s: float) -> "PreparedStatement[asyncpg.Record]":
-        if len(self._statements) >= MAX_STATEMENTS:
-            # The driver closes it on the server when it prepares the next one.
-            self._statements.popitem(last=False)
-        self._made += 1
-        statement = await self.connection.prepare(sql, name=f"{_prefix}_{self._made}", timeout=timeout_s)
-        self._statements[sql] = statement
-        return statement
 
 
 class Connections:
@@ -199,6 +152,7 @@ class Connections:
             _, late = await asyncio.wait(self._tasks, timeout=FINISH_TIMEOUT_S)
             for task in late:
                 task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _remove(self, held: Held) -> bool:
         """Count a connection no longer; False if that is done."""
@@ -342,10 +296,3 @@ class Connections:
 
 def _busy() -> DbifyError:
     return DbifyError(Code.DATABASE_BUSY, "All of the project's connections are in use: try again.")
-
-
-# Through a pooler a setting lasts as long as the transaction; PgBouncer keeps those of `SESSION` that it knows.
-def opening(timeout_ms: int) -> str:
-    """What begins a transaction that behaves like a connection of ours."""
-    settings = {**SESSION, "statement_timeout": str(timeout_ms)}
-    return "BEGIN; " + "; ".join(f"SET LOCAL \"{name}\" = '{value}'" for name, value in settings.items())

@@ -12,7 +12,8 @@ from prometheus_client import Counter
 from libs.common.errors import Code, DbifyError
 from libs.common.ids import ProjectId
 from libs.common.sqlstates import translate
-from services.gateway.adapters.connections import GRACE_S, SLACK_BYTES, Connections, Held, opening
+from services.gateway.adapters.connections import Connections
+from services.gateway.adapters.held import GRACE_S, SLACK_BYTES, Held
 from services.gateway.adapters.leases import RENEW_EVERY_S, Leases
 from services.gateway.adapters.redis import Shared
 from services.gateway.core.plan import MAX_RESULT_BYTES, TOO_LARGE_SQLSTATE, Plan
@@ -105,7 +106,7 @@ class Databases:
         started = time.perf_counter_ns()
         try:
             if connections.pooled:
-                row = await _through_pooler(held, plan, connections.target.timeout_ms, timeout_s)
+                row = await held.transact(plan, connections.target.timeout_ms, timeout_s)
             else:
                 row = await held.fetch(plan, timeout_s)
         except (asyncio.CancelledError, TimeoutError) as error:
@@ -148,16 +149,6 @@ def _alike(before: Target, after: Target) -> bool:
         after.connections,
         after.timeout_ms,
     )
-
-
-async def _through_pooler(held: Held, plan: Plan, timeout_ms: int, timeout_s: float) -> asyncpg.Record | None:
-    """One transaction: only that keeps to one session, and only in it does a setting last."""
-    connection = held.connection
-    async with asyncio.timeout(timeout_s):
-        await connection.execute(opening(timeout_ms), timeout=timeout_s)
-        row = await connection.fetchrow(plan.sql, *plan.arguments, timeout=timeout_s)
-        await connection.execute("COMMIT", timeout=timeout_s)
-    return row
 
 
 # What a connection raises that the server had closed, or was about to.

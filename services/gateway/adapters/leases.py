@@ -7,7 +7,7 @@ that it cannot serve at all is worse than a budget overdrawn by one. While Redis
 
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
 from redis.asyncio import Redis
@@ -99,10 +99,6 @@ class Leases:
                 await self._shared.call(_script(_RENEW, project, (_LEASE_MS, *slots)))
             except UnreachableError:
                 return
-
-    def held(self) -> Iterator[tuple[ProjectId, int]]:
-        """How many slots each project uses here."""
-        return ((project, len(slots)) for project, slots in self._used.items() if slots)
 
     async def _granted(self, project: ProjectId, slot: str, budget: int, others: int) -> bool:
         arguments = (slot, str(budget), _LEASE_MS, str(others))

@@ -124,7 +124,7 @@ async def test_one_caller_after_another_uses_one_connection_and_one_statement(ga
 
 
 async def test_statements_are_forgotten_from_a_number_on(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holding, "MAX_STATEMENTS", 3)
+    monkeypatch.setattr("services.gateway.adapters.held.MAX_STATEMENTS", 3)
     for number in range(10):
         assert await gateway.run(plan(f"'{number}'")) == str(number)
     assert int(await gateway.run(plan("(SELECT count(*)::text FROM pg_prepared_statements)"))) <= 4
