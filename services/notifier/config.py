@@ -22,8 +22,8 @@ class Config(msgspec.Struct, frozen=True):
     mail_url: Annotated[
         str,
         Meta(
-            pattern=r"^file:///.",
-            description="where mails go: file:///FOLDER makes .eml files there (nothing else exists yet)",
+            pattern=r"^(file:///.|ses://[a-z0-9-]+/?$)",
+            description="where mails go: file:///FOLDER for .eml files, or ses://REGION (nothing else exists yet)",
             examples=["file:///var/lib/dbify/mail"],
         ),
     ]
