@@ -13,13 +13,14 @@ _OK, _CREATED, _CONFLICT = 200, 201, 409
 
 
 async def database(memory: Memory, admin_url: str, *, shared: bool) -> str:
-    """The demo database's URL; made if it never was. On a server that others may use too, its name is unique."""
-    password = memory.get("demoPassword")
-    if not memory.get("demoName"):
-        name = f"{load.NAME}_{secrets.token_hex(4)}" if shared else load.NAME
-        await load.make(admin_url, name, password)
-        memory.keep(demoName=name)
-    return load.url_of(admin_url, memory.get("demoName"), password)
+    """The demo database's URL; made if it is not there. On a server that others may use too, its name is unique."""
+    password, known = memory.get("demoPassword"), memory.get("demoName")
+    if known and await load.is_there(load.url_of(admin_url, known, password)):
+        return load.url_of(admin_url, known, password)
+    name = known or (f"{load.NAME}_{secrets.token_hex(4)}" if shared else load.NAME)
+    url = await load.make(admin_url, name, password)
+    memory.keep(demoName=name)
+    return url
 
 
 async def project(settings: Settings, memory: Memory, database_url: str) -> None:

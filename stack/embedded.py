@@ -180,6 +180,14 @@ class Postgres(Server):
         finally:
             await connection.close()
 
+    async def has_database(self, name: str) -> bool:
+        """Whether there is a database of this name."""
+        connection = await asyncpg.connect(self.url())
+        try:
+            return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name))
+        finally:
+            await connection.close()
+
     async def _initialise(self) -> None:
         """Make the cluster beside its place and move it there whole, so that an interrupted try leaves nothing half."""
         fresh = self._data.with_name(f"{self.name}.new")

@@ -92,14 +92,12 @@ class Servers:
             self._settings.home, port=memory.port("postgres"), password=memory.get("postgresPassword")
         )
         self.running["postgres"] = server
-        if not memory.get("platformMade"):
+        if not await server.has_database(PLATFORM):
             await server.execute(
-                f"DROP DATABASE IF EXISTS {PLATFORM}",
                 f"DROP ROLE IF EXISTS {PLATFORM}",
                 f"CREATE ROLE {PLATFORM} LOGIN PASSWORD '{memory.get('platformPassword')}'",
                 f"CREATE DATABASE {PLATFORM} OWNER {PLATFORM}",
             )
-            memory.keep(platformMade="yes")
 
     async def nats(self) -> None:
         """Start NATS."""

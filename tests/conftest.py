@@ -11,6 +11,7 @@ import pytest
 import redis.asyncio as redis
 
 from stack import embedded, migrate
+from tests.running import RunningStack
 
 _NO_SKIPS = os.environ.get("DBIFY_NO_SKIPS") == "1"
 
@@ -95,6 +96,25 @@ async def valkey(_valkey: embedded.Valkey) -> embedded.Valkey:
 def free_port() -> int:
     """A port that nothing uses at the moment."""
     return embedded.free_port()
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[RunningStack]:
+    """The whole of Dbify as real processes; `stack.demo` has the URL, the project, the key and the tokens."""
+    folder = Path(tempfile.mkdtemp(prefix="dbify-stack-"))
+    running = RunningStack(folder / ".dbify")
+    try:
+        yield running.up()
+    finally:
+        running.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that use the stack in one worker, so that one stack serves them all."""
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("stack"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,6 +17,16 @@ def url_of(admin_url: str, name: str, password: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{name}:{quote(password, safe='')}@{host}", path=f"/{name}"))
 
 
+async def is_there(url: str) -> bool:
+    """Whether the database can be logged in to."""
+    try:
+        connection = await asyncpg.connect(url)
+    except (asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError):
+        return False
+    await connection.close()
+    return True
+
+
 async def make(admin_url: str, name: str, password: str) -> str:
     """Make the database anew, with an ordinary role as its owner, and fill it; its URL.
 

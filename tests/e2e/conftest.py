@@ -1,29 +1,38 @@
-"""The whole stack as real processes, once for all end-to-end tests of a run."""
+"""End-to-end tests use the `stack` fixture of tests/conftest.py: one stack of real processes for all of them."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
 from tests.running import RunningStack
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep these tests in one worker, so that one stack serves them all."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("stack"))
+Query = Callable[..., tuple[int, Any]]
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[RunningStack]:
-    """A running stack; `stack.demo` has the URL, the project, the key and the tokens."""
-    home = Path(tempfile.mkdtemp(prefix="dbify-e2e-"))
-    running = RunningStack(home / ".dbify")
-    try:
-        yield running.up()
-    finally:
-        running.down()
-        shutil.rmtree(home, ignore_errors=True)
+@pytest.fixture
+def query(stack: RunningStack) -> Query:
+    """Calls `POST /query` as the demo project; the status and the decoded answer."""
+
+    def send(operation: str, table: str, payload: Mapping[str, object], **more: object) -> tuple[int, Any]:
+        body = {
+            "projectId": stack.demo["projectId"],
+            "apiKey": stack.demo["apiKey"],
+            "operation": operation,
+            "tableName": table,
+            "payload": payload,
+            **more,
+        }
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{stack.demo['url']}/query", json.dumps(body).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    return send

@@ -36,7 +36,7 @@ def records(caller: Caller) -> list[Json]:
     found: list[Json] = []
     after: Json = {}
     while True:
-        page = caller.get("logs", limit=1000, **after)
+        page = caller.get("logs", limit=200, **after)
         found += page["data"]
         if page["nextCursor"] is None:
             return found

@@ -70,10 +70,9 @@ class Databases:
             self._closing.add(connections)
             connections.close()
 
-    async def maintain(self) -> None:
-        """Close what is idle and renew the leases, for ever."""
-        while True:
-            await asyncio.sleep(min(RENEW_EVERY_S, self._idle_s / 4))
+    async def maintain(self, stop: asyncio.Event) -> None:
+        """Close what is idle and renew the leases, until told to stop."""
+        while not await _set_within(stop, min(RENEW_EVERY_S, self._idle_s / 4)):
             for project, connections in [*self._projects.items()]:
                 connections.close_idle(self._idle_s)
                 if connections.unused:
@@ -191,10 +190,19 @@ def _too_large() -> DbifyError:
 async def databases(targets: Targets, shared: Shared, *, idle_s: float = IDLE_S) -> AsyncIterator[Databases]:
     """The users' databases, kept in order until left."""
     all_ = Databases(targets, Leases(shared), idle_s)
-    maintenance = asyncio.create_task(all_.maintain())
+    stop = asyncio.Event()
+    maintenance = asyncio.create_task(all_.maintain(stop))
     try:
         yield all_
     finally:
-        maintenance.cancel()
-        await asyncio.gather(maintenance, return_exceptions=True)
+        stop.set()
+        await maintenance
         await all_.close()
+
+
+async def _set_within(event: asyncio.Event, timeout_s: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await event.wait()
+    except TimeoutError:
+        return False

