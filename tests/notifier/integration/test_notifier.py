@@ -204,5 +204,5 @@ async def test_a_mail_url_of_a_kind_that_does_not_exist_is_refused_at_start(scen
     started = await _start(scene, DBIFY_HEALTH_PORT=str(free_port()), DBIFY_MAIL_URL="pigeon://secret@loft")
     _, said = await started.communicate()
     assert started.returncode == 2
-    assert "DBIFY_MAIL_URL is malformed: where mails go: file:///FOLDER for .eml files, or ses://REGION" in said.decode()
+    assert "DBIFY_MAIL_URL is malformed: where mails go: file:///FOLDER for .eml files, or ses:" in said.decode()
     assert "secret" not in said.decode()
