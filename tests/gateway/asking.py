@@ -39,26 +39,30 @@ class OneTarget:
 
 
 class Looks:
-    """Snapshots read from the database itself, as the introspector reads them."""
+    """Snapshots read from the database itself, as the introspector reads them; the first alone once `over`."""
 
     def __init__(self, url: str) -> None:
         self._dsn = dsn.parse(url)
+        self._fingerprint = ""
         self._catalog: Catalog | None = None
-        self.looks = 0
+        self.over = False
 
     async def current(self, project: ProjectId) -> Catalog:
         return self._catalog or await self.refresh(project, 0)
 
     async def refresh(self, project: ProjectId, newer_than: int) -> Catalog:
         assert project
+        if self._catalog and self.over:
+            return self._catalog
         connection = await dial(self._dsn, (self._dsn.host,))
         try:
-            reading = await Introspector(connection).read("")
+            reading = await Introspector(connection).read(self._fingerprint)
         finally:
             await connection.close()
-        assert reading is not None
-        self.looks += 1
-        self._catalog = Catalog(assemble(reading, newer_than + 1))
+        if reading is not None:
+            self._fingerprint = reading.origin.fingerprint
+            self._catalog = Catalog(assemble(reading, newer_than + 1))
+        assert self._catalog
         return self._catalog
 
 

@@ -54,6 +54,20 @@ Node: TypeAlias = Test | And | Or | Not
 ALWAYS: Final = And(())
 
 
+def constant(node: Node) -> bool | None:
+    """Whether it holds for every row, or for none; None where that hangs on the row."""
+    if isinstance(node, Test):
+        return None
+    if isinstance(node, Not):
+        inner = constant(node.part)
+        return None if inner is None else not inner
+    parts = {constant(part) for part in node.parts}
+    decisive = isinstance(node, Or)
+    if decisive in parts:
+        return decisive
+    return None if None in parts else not decisive
+
+
 def conditions(where: Json, path: Path) -> Node:
     """The tree of a `where` that stands at `path` in the payload.
 

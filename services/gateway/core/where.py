@@ -76,19 +76,17 @@ def where(node: Node, scope: Scope) -> str:
         DbifyError: COLUMN_NOT_FOUND, OPERATOR_NOT_APPLICABLE.
     """
     if isinstance(node, And):
-        return _joined("AND", (where(part, scope) for part in node.parts), neutral=TRUE, final=FALSE)
+        return _joined("AND", [where(part, scope) for part in node.parts], neutral=TRUE)
     if isinstance(node, Or):
-        return _joined("OR", (where(part, scope) for part in node.parts), neutral=FALSE, final=TRUE)
+        return _joined("OR", [where(part, scope) for part in node.parts], neutral=FALSE)
     if isinstance(node, Not):
         return _negated(where(node.part, scope))
     return _test(node, scope)
 
 
-def _joined(word: str, parts: Iterable[str], *, neutral: str, final: str) -> str:
-    # All parts are compiled, so that a wrong name is an error wherever it stands.
-    conditions = [part for part in list(parts) if part != neutral]
-    if final in conditions:
-        return final
+def _joined(word: str, parts: Iterable[str], *, neutral: str) -> str:
+    # What decides the rest stays beside it: PostgreSQL wants to see a use of every parameter.
+    conditions = [part for part in parts if part != neutral]
     if len(conditions) <= 1:
         return conditions[0] if conditions else neutral
     return f"({f' {word} '.join(conditions)})"

@@ -8,6 +8,7 @@ from libs.common.errors import Code, DbifyError
 from libs.common.schema import Column
 from services.gateway.core import types
 from services.gateway.core.catalog import Relation
+from services.gateway.core.conditions import constant
 from services.gateway.core.payload import Assignment, Create, Delete, Output, Step, Update
 from services.gateway.core.rows import relation_sql, rows
 from services.gateway.core.statement import MAX_RESULT_BYTES, Parameters, Statement, quoted
@@ -125,17 +126,15 @@ def _stored(column: Column, path: tuple[str | int, ...], scope: Scope) -> str:
 
 
 def _condition(shape: Update | Delete, scope: Scope, operation: str) -> str:
-    condition = where(shape.where, scope)
-    if condition != TRUE:
-        return f" WHERE {condition}"
-    if not shape.all:
+    if constant(shape.where) is True and not shape.all:
         raise DbifyError(
             Code.WHERE_REQUIRED,
             f'This would {operation} every row of "{scope.relation.name}": add conditions in "where", '
             'or "all": true if you mean it.',
             {"table": scope.relation.name},
         )
-    return ""
+    condition = where(shape.where, scope)
+    return "" if condition == TRUE else f" WHERE {condition}"
 
 
 def _require(relation: Relation, privilege: Privilege) -> None:
