@@ -28,6 +28,7 @@ from libs.common.telemetry import traceparent
 __all__ = ["Bus", "Handler", "Message", "Method", "Poison", "connect", "method"]
 
 _GRACE_S = 10.0
+_CANCEL_AGAIN_S = 0.2
 _MAX_PUBLISHING = 256
 # A core subscription that falls behind drops its newest messages; nats-py then reports a SlowConsumerError.
 _PENDING_MESSAGES = 4096
@@ -223,9 +224,11 @@ async def connect(url: str, service: str) -> AsyncIterator[Bus]:
         yield bus
     finally:
         await bus._close()  # noqa: SLF001 - made for each other
-        keeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeping
+        while not keeping.done():
+            # More than once: Python 3.11's wait_for, which nats-py dials with, swallows a cancellation that comes in
+            # the same moment as the dial's own end.
+            keeping.cancel()
+            await asyncio.wait([keeping], timeout=_CANCEL_AGAIN_S)
 
 
 def _too_large(data: bytes) -> ValueError:

@@ -60,7 +60,8 @@ async def test_a_body_over_the_limit_is_answered_however_it_is_sent(gateway: Gat
 
 async def test_a_body_in_small_chunks_is_read_whole(gateway: Gateway, bookshop: str) -> None:
     project = await gateway.register(bookshop)
-    body = json.dumps({"operation": "read", "tableName": "book", "payload": {"id": 1}, "apiKey": project["apiKey"]})
+    asked = {"operation": "read", "tableName": "book", "payload": {"id": 1}}
+    body = json.dumps({**asked, "projectId": project["projectId"], "apiKey": project["apiKey"]})
 
     async def chunks() -> AsyncIterator[bytes]:
         for letter in body:

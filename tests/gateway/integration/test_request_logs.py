@@ -73,7 +73,7 @@ async def _batches(server: embedded.Nats) -> dict[str, LogBatch]:
     context = client.jetstream()
     state = (await context.stream_info("LOGS")).state
     found = {}
-    for sequence in range(state.first_seq, state.last_seq + 1):
+    for sequence in range(max(1, state.first_seq), state.last_seq + 1):
         message = await context.get_msg("LOGS", sequence)
         assert message.headers is not None
         found[message.headers["Nats-Msg-Id"]] = msgspec.msgpack.decode(message.data or b"", type=LogBatch)
