@@ -1,0 +1,1 @@
+"""The gateway's use cases, over Protocols that stand beside them."""

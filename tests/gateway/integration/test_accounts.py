@@ -115,6 +115,6 @@ async def test_tokens_are_listed_without_themselves_and_end_when_deleted(gateway
 
 async def test_a_token_that_is_none_is_refused(gateway: Gateway) -> None:
     for token in ("x", "dbp_", "dbp_" + "x" * 38, "dbk_" + "x" * 38, "ü", "a" * 10_000):
-        answer = await gateway.client.get("/v1/me", headers={"Authorization": b"Bearer " + token.encode()})
+        answer = await gateway.client.get("/v1/me", headers={b"Authorization": b"Bearer " + token.encode()})
         assert_refused(answer, 401, "UNAUTHENTICATED")
         assert answer.headers["www-authenticate"] == "Bearer"

@@ -185,7 +185,7 @@ async def test_a_batch_whose_acknowledgement_was_lost_arrives_once(nats_server: 
 
 async def test_what_cannot_be_kept_is_counted(nats_server: embedded.Nats, tmp_path: Path) -> None:
     def dropped(reason: str) -> float:
-        return jetstream._dropped.labels(reason)._value.get()
+        return float(jetstream._dropped.labels(reason)._value.get())
 
     await nats_server.stop()
     before = dropped("queue full"), dropped("spool full")
