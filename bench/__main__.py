@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import random
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -146,6 +147,9 @@ async def _tidy(database: str) -> None:
 async def main() -> int:
     """Measure and report; the exit status."""
     chosen, results = arguments(), Results()
+    task = asyncio.current_task()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel if task else sys.exit)
     try:
         wrk_installed()
         with locked(HOME):
@@ -154,6 +158,9 @@ async def main() -> int:
     except (Missing, StartError, UsageError, WrongAnswer) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    except asyncio.CancelledError:
+        print("bench: stopped, nothing is kept", file=sys.stderr)
+        return 130
     now = datetime.now(UTC)
     file = HOME / f"{now:%Y%m%dT%H%M%SZ}.json"
     about = {"time": now.isoformat(), "cpus": psutil.cpu_count(), "rounds": chosen.rounds, "seconds": chosen.seconds}

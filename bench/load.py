@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,14 +56,11 @@ async def wrk(target: Target, workload: str, clients: int, seconds: int, seed: i
     command = [wrk_installed(), f"-t{threads}", f"-c{clients}", f"-d{seconds}s", "-s", f"lua/{target.script}.lua"]
     environ = {**os.environ, **target.environ, "W": workload, "SEED": str(seed)}
     before = target.cpu_s()
-    process = await asyncio.create_subprocess_exec(
-        *command, target.url, cwd=_ROOT, env=environ, stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await process.communicate()
+    status, output = await _run([*command, target.url], environ)
     used_s = target.cpu_s() - before
-    found = next((line for line in output.decode().splitlines() if line.startswith("JSON ")), None)
-    if process.returncode or found is None:
-        raise RuntimeError(f"wrk ended with status {process.returncode}: {output.decode()}")
+    found = next((line for line in output.splitlines() if line.startswith("JSON ")), None)
+    if status or found is None:
+        raise RuntimeError(f"wrk ended with status {status}: {output}")
     said = json.loads(found.removeprefix("JSON "))
     done = max(said["requests"], 1)
     errors = said["connect"] + said["read"] + said["write"] + said["status"] + said["timeout"]
@@ -80,18 +77,28 @@ async def pgbench(database: str, workload: str, clients: int, seconds: int, seed
             f"--jobs={min(_THREADS, clients)}", f"--time={seconds}", f"--random-seed={seed}", "--log",
             f"--log-prefix={folder}/log", f"--file=pgbench/{workload}.sql", database,
         ]  # fmt: skip
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=_ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-        output, _ = await process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"pgbench ended with status {process.returncode}: {output.decode()}")
+        status, output = await _run(command, os.environ)
+        if status:
+            raise RuntimeError(f"pgbench ended with status {status}: {output}")
         took_us = await asyncio.to_thread(_latencies, Path(folder))
     # As pgbench counts it: without the time that connecting took.
-    per_second = float(output.decode().partition("tps = ")[2].split()[0])
+    per_second = float(output.partition("tps = ")[2].split()[0])
     return Measure(
         len(took_us), len(took_us) / per_second, percentile(took_us, 50) / 1e3, percentile(took_us, 99) / 1e3
     )
+
+
+async def _run(command: Sequence[str], environ: Mapping[str, str]) -> tuple[int, str]:
+    """The status and output of a program, which ends with us when we are stopped."""
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=_ROOT, env=environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+    return process.returncode or 0, output.decode()
 
 
 def _pgbench() -> str:
