@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
-from libs.common.errors import Code, DbifyError, did_you_mean
+from libs.common.errors import Code, DbifyError
 from libs.common.schema import Column, Schema, Table
 from services.gateway.core.json import shown
+from services.gateway.core.names import suggestion
 from services.gateway.core.statements import Statements
 
 # What an error lists at most.
@@ -43,10 +44,10 @@ class Relation:
         """
         found = self.columns.get(name)
         if found is None:
-            suggestion = hint or did_you_mean(shown(name), self.columns)
+            meant = hint or suggestion(name, self.columns)
             raise DbifyError(
                 Code.COLUMN_NOT_FOUND,
-                f'The table "{self.name}" has no column "{shown(name)}".{suggestion}',
+                f'The table "{self.name}" has no column "{shown(name)}".{meant}',
                 {"table": self.name, "column": shown(name), "columns": list(self.columns)[:_MOST_NAMED]},
             )
         return found
@@ -88,7 +89,7 @@ class Catalog:
             )
         raise DbifyError(
             Code.TABLE_NOT_FOUND,
-            f'No table "{shown(name)}".{did_you_mean(shown(name), self._names())}',
+            f'No table "{shown(name)}".{suggestion(name, self._names())}',
             {"table": shown(name)},
         )
 

@@ -9,9 +9,10 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from libs.common.errors import Code, DbifyError, did_you_mean
+from libs.common.errors import Code, DbifyError
 from services.gateway.core.conditions import ALWAYS, Node, conditions
 from services.gateway.core.json import Json, Object, described, shown
+from services.gateway.core.names import suggestion
 
 Operation = Literal["read", "create", "update", "delete"]
 Step = Literal["set", "increment", "decrement", "multiply"]
@@ -250,6 +251,6 @@ def only(fields: Object, known: Collection[str], what: str) -> None:
         if name not in known:
             raise DbifyError(
                 Code.UNKNOWN_FIELD,
-                f'{what} takes no "{shown(name)}".{did_you_mean(shown(name), known)} It takes {", ".join(known)}.',
+                f'{what} takes no "{shown(name)}".{suggestion(name, known)} It takes {", ".join(known)}.',
                 {"field": shown(name), "fields": list(known)},
             )

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, Literal, NamedTuple, get_args
 
-from libs.common.errors import Code, DbifyError, did_you_mean
+from libs.common.errors import Code, DbifyError
 from libs.common.schema import Column
 from services.gateway.core import types
 from services.gateway.core.catalog import Relation
 from services.gateway.core.conditions import And, Node, Not, Or, Test
 from services.gateway.core.json import shown
+from services.gateway.core.names import suggestion
 from services.gateway.core.statement import Encode, Parameters, quoted
 from services.gateway.core.values import Values, path_texts, pattern, scalar_text
 
@@ -59,7 +60,7 @@ class Scope(NamedTuple):
         Raises:
             DbifyError: COLUMN_NOT_FOUND.
         """
-        hint = "" if name in self.relation.columns else did_you_mean(shown(name), (*self.relation.columns, *self.words))
+        hint = "" if name in self.relation.columns else suggestion(name, (*self.relation.columns, *self.words))
         column = self.relation.column(name, hint)
         self.parameters.name(name)
         return column
@@ -136,7 +137,7 @@ def _operator(test: Test) -> Operator:
         word = shown(test.operator)
         raise DbifyError(
             Code.UNKNOWN_OPERATOR,
-            f'"{shown(test.column)}" is asked for with "{word}", which is no operator.{did_you_mean(word, OPERATORS)} '
+            f'"{shown(test.column)}" is asked for with "{word}", which is no operator.{suggestion(word, OPERATORS)} '
             'An object to compare with goes into {"equals": {...}}.',
             {"operator": word, "operators": list(OPERATORS)},
         )

@@ -84,3 +84,10 @@ def test_an_unknown_column_names_the_nearest_and_those_there_are() -> None:
     columns = caught.value.details["columns"]
     assert isinstance(columns, list)
     assert columns[:2] == ["id", "title"]
+
+
+def test_the_nearest_of_many_tables_is_found() -> None:
+    many = [table("public", f"customer_order_item_{number}") for number in range(1_500)]
+    with pytest.raises(DbifyError) as caught:
+        catalog(*many, *TABLES).resolve("Projcts")
+    assert 'Did you mean "Project"?' in caught.value.message
