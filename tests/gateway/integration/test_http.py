@@ -157,3 +157,55 @@ def test_addresses_are_told_apart_by_class_alone() -> None:
         ("unix", "public"),
     ):
         assert address_class(address) == expected
+
+
+HOSTILE = (
+    b"null", b"[]", b'"x"', b"0", b"{}", b"[" * 5000, b'{"a":' * 5000, b"\x00", b"\xff\xfe", b'{"name": "\\ud800"}',
+    b'{"name": "\\u0000"}', b'{"name": ""}', b'{"name": "   "}', b'{"name": "' + b"x" * 5000 + b'"}', b'{"name": null}',
+    b'{"name": 1e999}', b'{"name": NaN}', b'{"name": "a", "name": "b", "databaseUrl": "\\ud83d"}',
+    b'{"email": "\\ud800@x.example", "password": "\\ud800aaaaaaaa"}',
+    b'{"email": "a@b.example", "password": "\\u0000aaaaaaaa"}',
+    b'{"graceSeconds": 1e30}', b'{"graceSeconds": 99999999999999999999999}', b'{"graceSeconds": "1"}',
+    b'{"name": "x", "databaseUrl": "postgresql://u:p@\\u0000/d"}', b'{"name": "x", "databaseUrl": "postgresql://u:p@h:0/d"}',
+    b'{"databaseUrl": ""}', b'{"databaseUrl": null}', b'{"name": "\xed\xa0\x80"}',
+)  # fmt: skip
+
+
+async def test_no_hostile_body_is_answered_by_a_defect(gateway: Gateway, bookshop: str) -> None:
+    project = await gateway.register(bookshop)
+    path = f"/v1/projects/{project['projectId']}"
+    headers = {**gateway.headers, "Content-Type": "application/json"}
+    for method, route in (
+        ("POST", "/v1/accounts"),
+        ("POST", "/v1/sessions"),
+        ("POST", "/v1/tokens"),
+        ("POST", "/v1/projects"),
+        ("PATCH", path),
+        ("POST", f"{path}/keys"),
+        ("POST", f"{path}/keys/{project['keyId']}/rotate"),
+        ("DELETE", f"{path}/keys/%00"),
+        ("POST", "/query"),
+    ):
+        answers = await asyncio.gather(
+            *(gateway.client.request(method, route, content=body, headers=headers) for body in HOSTILE)
+        )
+        for body, answer in zip(HOSTILE, answers, strict=True):
+            assert answer.status_code < 500, (method, route, body[:60], answer.text)
+
+
+async def test_no_hostile_address_is_answered_by_a_defect(gateway: Gateway) -> None:
+    for path in (
+        "/v1/projects/%00", "/v1/projects/\u0661", "/v1/tokens/%ff", "/v1/projects?after=%00",
+        "/v1/projects?after=\uff11",
+        "/v1/projects?limit=1e3", "/v1/projects?limit=99999999999999999999999",
+        "/v1/tokens?after=" + "9" * 190,
+        "/v1/projects?limit=1&limit=2", "/%2e%2e/etc/passwd", "//", "/v1/projects/1/logs?requestId=%00", "/docs/x",
+        "/v1/projects/1/schema?x=%ed%a0%80", "/?%", "/openapi.json/x",
+    ):  # fmt: skip
+        for method in ("GET", "DELETE", "OPTIONS", "HEAD", "TRACE"):
+            answer = await gateway.client.request(method, path, headers=gateway.headers)
+            assert answer.status_code < 500, (method, path, answer.text)
+    strange = {"Cookie": "dbify_session=\u00ff; a", "Origin": "http://[", "Host": "x:y:z"}
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in strange.items()]
+    answer = await gateway.client.post("/v1/tokens", json={}, headers=headers)
+    assert answer.status_code in {401, 403}

@@ -52,6 +52,9 @@ async def _shared(valkey: embedded.Valkey, how_many: int = 1) -> None:
             return len(await client.keys("dbify:key:*")) >= how_many
 
         await until(known)
+        for key in await client.keys("dbify:key:*"):
+            # As long as the README says.
+            assert 3500 < await client.ttl(key) <= 3600
 
 
 async def test_a_revoked_key_works_in_no_process_once_its_delete_answers(

@@ -171,3 +171,34 @@ async def test_snapshots_come_from_redis_or_the_table_while_nats_is_down(
         async with scene.gateway(platform_database, url, cache, tmp_path / "other") as fresh:
             answer = await fresh.query(project["apiKey"], payload={"id": 1})
             assert answer.status_code == 200, (cache, answer.text)
+
+
+async def test_a_change_that_one_process_finds_is_served_by_every_process(
+    gateway: Gateway,
+    bookshop: str,
+    platform_database: str,
+    nats_server: embedded.Nats,
+    valkey: embedded.Valkey,
+    tmp_path: Path,
+) -> None:
+    project = await gateway.register(bookshop)
+    url = nats_server.url("gateway")
+    async with scene.gateway(platform_database, url, valkey.url(), tmp_path / "spool") as other:
+        assert (await other.query(project["apiKey"], payload={"id": 1})).json()["data"] == [{"id": 1, "title": "Emma"}]
+        connection = await asyncpg.connect(bookshop)
+        await connection.execute("alter table book add pages int default 300")
+        await connection.close()
+        found = await gateway.query(project["apiKey"], payload={"where": {"pages": 300}})
+        assert found.status_code == 200, found.text
+
+        async def served() -> bool:
+            rows = (await other.query(project["apiKey"], payload={"id": 1})).json()["data"]
+            return bool(rows == [{"id": 1, "title": "Emma", "pages": 300}])
+
+        await until(served)
+
+
+async def test_a_name_is_one_line_of_text(gateway: Gateway) -> None:
+    for name in ("", "   ", "a\n", "a\r\nBcc: eve@example.com", "\u0000", "a\u2028b", "x" * 101):
+        body = {"name": name, "databaseUrl": "postgresql://u:p@h/d"}
+        assert_refused(await gateway.call("POST", "/v1/projects", body), 400, "INVALID_REQUEST")

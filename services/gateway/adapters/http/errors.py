@@ -40,7 +40,14 @@ def internal() -> DbifyError:
 
 def handlers() -> ExceptionHandlersMap:
     """For Litestar: what each exception answers."""
-    return {DbifyError: _known, HTTPException: _of_litestar, Exception: _defect}
+    return {
+        DbifyError: _known,
+        HTTPException: _of_litestar,
+        # Out of the JSON decoder, which Litestar does not expect them from.
+        RecursionError: _too_deep,
+        UnicodeDecodeError: _not_utf8,
+        Exception: _defect,
+    }
 
 
 def _known(request: AnyRequest, error: DbifyError) -> Response[ErrorBody]:
@@ -48,6 +55,16 @@ def _known(request: AnyRequest, error: DbifyError) -> Response[ErrorBody]:
         error.body(request.state.request_id), status_code=error.code.status, headers=_headers(error),
         media_type="application/json",
     )  # fmt: skip
+
+
+def _too_deep(request: AnyRequest, error: RecursionError) -> Response[ErrorBody]:
+    del error
+    return _known(request, DbifyError(Code.TOO_COMPLEX, "The body nests too deep."))
+
+
+def _not_utf8(request: AnyRequest, error: UnicodeDecodeError) -> Response[ErrorBody]:
+    del error
+    return _known(request, DbifyError(Code.INVALID_JSON, Code.INVALID_JSON.meaning))
 
 
 def _of_litestar(request: AnyRequest, error: HTTPException) -> Response[ErrorBody]:
@@ -60,11 +77,11 @@ def _of_litestar(request: AnyRequest, error: HTTPException) -> Response[ErrorBod
 
 
 def _translated(request: AnyRequest, error: HTTPException) -> DbifyError:
-    code = _CODES.get(error.status_code)
+    code, path = _CODES.get(error.status_code), request.scope["path"][:200]
     if code is Code.NOT_FOUND:
-        return DbifyError(code, f"Nothing stands at {request.url.path[:200]}. GET /openapi.json lists what does.")
+        return DbifyError(code, f"Nothing stands at {path}. GET /openapi.json lists what does.")
     if code is Code.METHOD_NOT_ALLOWED:
-        return DbifyError(code, f"{request.url.path[:200]} does not take {request.method[:20]}.")
+        return DbifyError(code, f"{path} does not take {request.method[:20]}.")
     if code is not None:
         return DbifyError(code, code.meaning)
     if isinstance(error.__cause__, SerializationException) and _malformed(error.__cause__):
@@ -95,7 +112,7 @@ def _defect(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
     _logger.error(
         "a defect answered a request",
         exc_info=error,
-        extra={"fields": {"requestId": request.state.request_id, "method": request.method, "path": request.url.path}},
+        extra={"fields": {"requestId": request.state.request_id, "method": request.method}},
     )
     return _known(request, internal())
 

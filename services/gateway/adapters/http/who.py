@@ -67,7 +67,10 @@ class Callers:
         )
 
     def _is_own(self, origin: str, request: AnyRequest) -> bool:
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
         if self._public is not None and (parts.scheme, parts.netloc) == (self._public.scheme, self._public.netloc):
             return True
         return bool(parts.netloc) and parts.netloc == request.headers.get("host")
