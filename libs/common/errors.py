@@ -49,6 +49,9 @@ class Code(Enum):
     TABLE_NOT_FOUND = 404, "The database has no such table or view."
     COLUMN_NOT_FOUND = 400, "The table has no such column."
     RELATION_NOT_FOUND = 400, "The table has no such relation."
+    QUERY_NOT_FOUND = 404, "The project has no such saved query."
+    FUNCTION_NOT_FOUND = 404, "The database has no such function, or none with these arguments."
+    FUNCTION_AMBIGUOUS = 400, "Several functions of this name take these arguments: name one with its types."
 
     # The data says no.
     UNIQUE_VIOLATION = 409, "Another row already has this value."
@@ -61,9 +64,12 @@ class Code(Enum):
     TABLE_NOT_WRITABLE = 422, "This view or table does not take this operation."
     DATABASE_REJECTED = 422, "The database, or a trigger in it, refused the statement."
     RESULT_TOO_LARGE = 422, "The answer would be larger than the limit: ask for fewer rows or columns."
+    COST_TOO_HIGH = 422, "The database expects the statement to cost more than the project allows."
+    INVALID_QUERY = 422, "The SQL of a saved query is not valid, not allowed, or no longer fits the database."
     DATABASE_PERMISSION_DENIED = 403, "The database user may not do this."
     DATABASE_READ_ONLY = 409, "The database takes no writes: it is a replica or set to read only."
     TRANSACTION_CONFLICT = 409, "Another transaction got in the way: try again."
+    QUERY_NAME_TAKEN = 409, "The project has a saved query of this name."
     EMAIL_TAKEN = 409, "An account with this email address exists."
     SCHEMA_CHANGED = 409, "The schema changed while the request ran: try again."
 

@@ -3,27 +3,9 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from libs.common.kinds import kind_of
 from libs.common.schema import Kind
 from services.introspector.core.rows import TypeRow
-
-# By type name. The types of extensions stand among those of pg_catalog: no user without superuser makes a base type.
-_BY_NAME: Final[Mapping[str, Kind]] = {
-    "bool": "boolean",
-    "int2": "integer", "int4": "integer", "int8": "integer", "oid": "integer",
-    "numeric": "number", "float4": "number", "float8": "number",
-    "text": "text", "varchar": "text", "bpchar": "text", "char": "text", "name": "text", "citext": "text",
-    "json": "json", "jsonb": "json",
-    "uuid": "uuid",
-    "bytea": "bytes",
-    "date": "date",
-    "time": "time", "timetz": "time",
-    "timestamp": "timestamp", "timestamptz": "timestamp",
-    "interval": "interval",
-    "vector": "vector", "halfvec": "vector", "sparsevec": "vector",
-    "tsvector": "tsvector",
-    "inet": "network", "cidr": "network", "macaddr": "network", "macaddr8": "network",
-}  # fmt: skip
-_BY_TYPTYPE: Final[Mapping[str, Kind]] = {"e": "enum", "r": "range", "m": "range", "c": "composite"}
 
 
 class Resolved(NamedTuple):
@@ -73,5 +55,4 @@ class Types:
         if row.element:
             element = self._find(row.element, "", depth + 1)
             return Resolved("array", "", sql.removesuffix("[]"), element.kind, element.enum)
-        kind = _BY_TYPTYPE.get(row.kind) or _BY_NAME.get(row.name, "other")
-        return Resolved(kind, enum=row.labels or ())
+        return Resolved(kind_of(row.kind, row.name), enum=row.labels or ())
