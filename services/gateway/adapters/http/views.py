@@ -12,7 +12,8 @@ from services.gateway.handlers.keys import Key
 from services.gateway.handlers.projects import Created, Project
 
 # Not only blanks, no control characters, and short enough for a table.
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^(?![\s\S]*[\x00-\x1f\x7f-\x9f\u2028\u2029])[\s\S]*\S")]
+_ONE_LINE = r"^(?![\s\S]*[\x00-\x1f\x7f-\x9f\u2028\u2029])[\s\S]*\S"
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=_ONE_LINE)]
 DatabaseUrl = Annotated[
     str,
     Meta(
