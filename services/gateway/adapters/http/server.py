@@ -9,9 +9,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 
 from libs.common.health import quiet_granian
-from services.gateway.adapters.http.application import Application
-from services.gateway.adapters.http.asgi import App
-from services.gateway.adapters.http.bridge import lifespan
+from services.gateway.adapters.http.entry import Entry
 
 # How long requests under way may take after the server stops listening: longer than a statement's usual ceiling.
 GRACE_S: Final = 15.0
