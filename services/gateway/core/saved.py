@@ -18,7 +18,7 @@ from services.gateway.core.values import Values
 if TYPE_CHECKING:
     from services.gateway.core.statement import Argument
 
-MAX_CACHE_SECONDS: Final = 86_400
+MAX_CACHE_S: Final = 86_400
 
 
 class Type(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -86,6 +86,7 @@ class Parameter(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         default: JSON text, "" where there is none.
         value: The default as it is bound.
+        declared_type: The type that its author gave, "" where the database inferred it.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Parameter(msgspec.Struct, frozen=True, omit_defaults=True):
     default: str = ""
     value: str | None = None
     description: str = ""
+    declared_type: str = ""
 
 
 class Definition(msgspec.Struct, frozen=True):
@@ -112,6 +114,17 @@ class Definition(msgspec.Struct, frozen=True):
     fields: tuple[Field, ...]
     statement: str
     description: str = ""
+
+    def asked(self, name: str) -> Asked:
+        """The query as its author could send it again."""
+        parameters = tuple(
+            Declared(
+                each.name, each.declared_type, each.required,
+                decode(each.default.encode()) if each.default else None, each.description,
+            )
+            for each in self.parameters
+        )  # fmt: skip
+        return Asked(name, self.sql, parameters, self.write, self.cache_s, self.description)
 
 
 class Draft:
@@ -187,10 +200,10 @@ def _statement(found: Template, names: Sequence[str], parameters: Sequence[Param
 def _parameter(declared: Declared, type_: Type) -> Parameter:
     required = declared.default is None if declared.required is None else declared.required
     if declared.default is None:
-        return Parameter(declared.name, type_, required, description=declared.description)
+        return Parameter(declared.name, type_, required, description=declared.description, declared_type=declared.type)
     value = Values(type_.column(declared.name)).value(declared.default)
     default = msgspec.json.encode(declared.default).decode()
-    return Parameter(declared.name, type_, required, default, value, declared.description)
+    return Parameter(declared.name, type_, required, default, value, declared.description, declared.type)
 
 
 def plan(name: str, definition: Definition, params: Object, max_rows: int) -> Plan:
@@ -216,30 +229,6 @@ def _bound(name: str, parameter: Parameter, params: Object) -> str | None:
             {"parameter": parameter.name, "type": parameter.type.sql},
         )
     return parameter.value
-
-
-def from_texts(definition: Definition, texts: Mapping[str, Sequence[str]]) -> Object:
-    """Parameters as a query string has them: JSON where the type takes it, else PostgreSQL's text form.
-
-    Raises:
-        DbifyError: INVALID_REQUEST where one is given twice.
-    """
-    kinds = {parameter.name: parameter.type.kind for parameter in definition.parameters}
-    params: Object = {}
-    for name, values in texts.items():
-        if len(values) > 1:
-            raise DbifyError(Code.INVALID_REQUEST, f'The parameter "{shown(name)}" is given twice.')
-        params[name] = _from_text(values[0], kinds.get(name, "other"))
-    return params
-
-
-def _from_text(text: str, kind: Kind) -> Json:
-    if kind == "json" or (kind in ("array", "vector") and text[:1] == "[") or (kind == "composite" and text[:1] == "{"):
-        try:
-            return decode(text.encode())
-        except (ValueError, RecursionError):
-            raise DbifyError(Code.INVALID_VALUE, "A parameter in the query string is not valid JSON.") from None
-    return text
 
 
 def not_found(name: str, known: Sequence[str]) -> DbifyError:
