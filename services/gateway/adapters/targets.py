@@ -16,6 +16,7 @@ from libs.common.sealing import Keyring
 from libs.common.telemetry import log
 from services.gateway.adapters.bounded import Bounded
 from services.gateway.adapters.redis import Shared, UnreachableError, raw
+from services.gateway.core.limits import UNLIMITED, Limits
 from services.gateway.handlers.targets import Target
 
 # A process that missed the event of a change goes on with the old database for this long.
@@ -33,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, array_like=True):
     database: SealedDatabase
     connections: int
     timeout_ms: int
+    limits: Limits = UNLIMITED
 
 
 class Records(Protocol):
@@ -118,6 +120,7 @@ class Targets:
             version=database.version,
             connections=settings.connections,
             timeout_ms=settings.timeout_ms,
+            limits=settings.limits,
         )
         self._known.put(project, _Known(settings, target, began))
         return target

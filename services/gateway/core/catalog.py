@@ -58,6 +58,7 @@ class Catalog:
 
     def __init__(self, schema: Schema) -> None:
         self.version = schema.version
+        self.schema = schema
         statements = Statements()
         self._search_path = schema.search_path
         self._relations: dict[str, dict[str, Relation]] = {}

@@ -33,10 +33,11 @@ def limited(asked: Request, limits: Limits) -> Request:
     Raises:
         DbifyError: INVALID_REQUEST where it asks for more itself.
     """
-    if limits.max_rows >= MAX_LIMIT or asked.operation not in ("read", "aggregate"):
+    operation: str = asked.operation
+    if limits.max_rows >= MAX_LIMIT or operation not in ("read", "aggregate"):
         return asked
     payload = asked.payload
-    if asked.operation == "read" and READ_WORDS.isdisjoint(payload):
+    if operation == "read" and READ_WORDS.isdisjoint(payload):
         payload = {"where": payload}
     limit = payload.get("limit", min(DEFAULT_LIMIT, limits.max_rows))
     if type(limit) is int and limit > limits.max_rows:

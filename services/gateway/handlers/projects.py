@@ -1,6 +1,6 @@
 """Making, changing and deleting projects."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -12,12 +12,14 @@ from libs.common.ids import AccountId, KeyId, ProjectId, new_id
 from libs.common.rpc import SealedDatabase
 from libs.common.schema import Schema
 from services.gateway.core.credentials import API_KEY, digest, shown
+from services.gateway.core.limits import UNLIMITED, Limits
 from services.gateway.core.pages import Page, Paging, cut
 from services.gateway.handlers.credentials import new_credential
 from services.gateway.handlers.keys import Key
 
 # bigint: what a project's id can be.
 MAX_PROJECT = 2**63 - 1
+DEFAULT_TIMEOUT_MS = 10_000
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -28,6 +30,8 @@ class Project(msgspec.Struct, frozen=True):
     database_version: int
     created_at: datetime
     updated_at: datetime
+    timeout_ms: int = DEFAULT_TIMEOUT_MS
+    limits: Limits = UNLIMITED
 
 
 class Created(msgspec.Struct, frozen=True):
@@ -61,6 +65,12 @@ class Records(Protocol):
 
     async def rename(self, owner: AccountId, project: ProjectId, name: str) -> Project | None:
         """Give it another name; None where it is not there."""
+        ...
+
+    async def limit(
+        self, owner: AccountId, project: ProjectId, limits: Mapping[str, float | None], timeout_ms: int | None
+    ) -> Project | None:
+        """Set those limits that are named; None where it is not there."""
         ...
 
     async def move(
@@ -178,6 +188,16 @@ class Projects:
             raise DbifyError(Code.INVALID_REQUEST, "Nothing to change: send name, databaseUrl, or both.")
         if changed is None:
             raise _not_found(project)
+        return changed
+
+    async def limit(
+        self, owner: AccountId, project: ProjectId, limits: Mapping[str, float | None], timeout_ms: int | None
+    ) -> Project:
+        """Set the limits that are named, by the names of `Limits` in JSON; null puts one back."""
+        changed = await self._records.limit(owner, project, limits, timeout_ms)
+        if changed is None:
+            raise _not_found(project)
+        self._targets.forget(project)
         return changed
 
     async def delete(self, owner: AccountId, project: ProjectId) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from libs.common.dsn import Dsn
 from libs.common.ids import ProjectId
+from services.gateway.core.limits import UNLIMITED, Limits
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -16,6 +17,7 @@ class Target(msgspec.Struct, frozen=True):
         version: Rises when the project gets another URL: connections of another version must go.
         connections: The most that the project may hold open, over all gateway processes.
         timeout_ms: The ceiling for one statement.
+        limits: What else a request is held to.
     """
 
     dsn: Dsn
@@ -23,6 +25,7 @@ class Target(msgspec.Struct, frozen=True):
     version: int
     connections: int
     timeout_ms: int
+    limits: Limits = UNLIMITED
 
 
 class Targets(Protocol):

@@ -72,7 +72,13 @@ class ProjectsController(Controller):
         account: NamedDependency[Account],
         projects: NamedDependency[Projects],
     ) -> ProjectView:
-        """Rename a project, or give it another database URL, which is checked and looked at first."""
+        """Rename a project, limit it, or give it another database URL, which is checked and looked at first."""
+        if data.limits is not UNSET:
+            limited = await projects.limit(
+                account.id, ProjectId(project_id), data.limits.values(), data.limits.timeout()
+            )
+            if data.name is UNSET and data.database_url is UNSET:
+                return ProjectView.of(limited)
         name = None if data.name is UNSET else data.name
         url = None if data.database_url is UNSET else data.database_url
         return ProjectView.of(await projects.change(account.id, ProjectId(project_id), name, url))

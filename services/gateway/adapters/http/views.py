@@ -7,9 +7,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from services.gateway.core.emails import MAX_EMAIL, MAX_PASSWORD, MIN_PASSWORD
+from services.gateway.core.payload import MAX_LIMIT
+from services.gateway.core.statement import MAX_RESULT_BYTES
 from services.gateway.handlers.accounts import Account, Token
 from services.gateway.handlers.keys import Key
-from services.gateway.handlers.projects import Created, Project
+from services.gateway.handlers.projects import DEFAULT_TIMEOUT_MS, Created, Project
 
 # Not only blanks, no control characters, and short enough for a table.
 _ONE_LINE = r"^(?![\s\S]*[\x00-\x1f\x7f-\x9f\u2028\u2029])[\s\S]*\S"
@@ -23,6 +25,12 @@ DatabaseUrl = Annotated[
         examples=["postgresql://user:password@db.example.com:5432/mydb"],
     ),
 ]
+
+
+MaxRows = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="The most rows that a read answers.")]
+MaxBytes = Annotated[int, Meta(ge=1024, le=MAX_RESULT_BYTES, description="The largest answer.")]
+TimeoutMs = Annotated[int, Meta(ge=100, le=300_000, description="The longest that a statement may take.")]
+MaxCost = Annotated[float, Meta(gt=0, le=1e15, description="The most that the planner may expect a statement to cost.")]
 
 
 class Body(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -101,11 +109,41 @@ class NewProject(Body, frozen=True, rename="camel"):
     database_url: DatabaseUrl
 
 
+class LimitsChange(Body, frozen=True, rename="camel"):
+    """What to change of a project's limits; null puts one back to what it is by itself."""
+
+    max_rows: MaxRows | UnsetType | None = UNSET
+    max_bytes: MaxBytes | UnsetType | None = UNSET
+    timeout_ms: TimeoutMs | UnsetType | None = UNSET
+    max_cost: MaxCost | UnsetType | None = UNSET
+
+    def values(self) -> dict[str, float | None]:
+        """Those that are given, but for the time."""
+        given = {"maxRows": self.max_rows, "maxBytes": self.max_bytes, "maxCost": self.max_cost}
+        return {name: value for name, value in given.items() if value is not UNSET}
+
+    def timeout(self) -> int | None:
+        """The time, if it is given."""
+        if self.timeout_ms is UNSET:
+            return None
+        return DEFAULT_TIMEOUT_MS if self.timeout_ms is None else self.timeout_ms
+
+
 class ProjectChange(Body, frozen=True, rename="camel"):
     """What to change of a project."""
 
     name: Name | UnsetType = UNSET
     database_url: DatabaseUrl | UnsetType = UNSET
+    limits: LimitsChange | UnsetType = UNSET
+
+
+class LimitsView(View, frozen=True, rename="camel"):
+    """A project's limits; `maxCost` is null where the planner is not asked."""
+
+    max_rows: int
+    max_bytes: int
+    timeout_ms: int
+    max_cost: float | None
 
 
 class ProjectView(View, frozen=True, rename="camel"):
@@ -114,13 +152,16 @@ class ProjectView(View, frozen=True, rename="camel"):
     project_id: int
     name: str
     database_version: int
+    limits: LimitsView
     created_at: datetime
     updated_at: datetime
 
     @classmethod
     def of(cls, project: Project) -> "ProjectView":
         """The project as it is shown."""
-        return cls(project.id, project.name, project.database_version, project.created_at, project.updated_at)
+        found = project.limits
+        limits = LimitsView(found.max_rows, found.max_bytes, project.timeout_ms, found.max_cost)
+        return cls(project.id, project.name, project.database_version, limits, project.created_at, project.updated_at)
 
 
 class ProjectPage(View, frozen=True, rename="camel"):

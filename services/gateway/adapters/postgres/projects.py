@@ -1,8 +1,9 @@
 """Projects with their sealed databases and schema copies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import asyncpg
+import msgspec
 
 from libs.common import outbox
 from libs.common.events import KeyCreated, ProjectCreated, ProjectDeleted, ProjectUpdated
@@ -13,11 +14,12 @@ from libs.common.schema import unpack
 from services.gateway.adapters.postgres import SOURCE, keys
 from services.gateway.adapters.postgres.revocations import AT_ONCE, end
 from services.gateway.adapters.targets import Settings
+from services.gateway.core.limits import Limits
 from services.gateway.core.pages import Paging
 from services.gateway.handlers.keys import Key
 from services.gateway.handlers.projects import Project
 
-_COLUMNS = "id, name, database_version, created_at, updated_at"
+_COLUMNS = "id, name, database_version, created_at, updated_at, timeout_ms, limits"
 _INSERT = """
     insert into projects
         (id, name, owner, database_sealed, database_version, database_addresses, created_at, updated_at)
@@ -39,12 +41,19 @@ _MOVE = f"""
     where owner = $1 and id = $2 and database_version = $5 - 1
     returning {_COLUMNS}
 """  # noqa: S608  a constant of this module
+# What is null goes back to how it is by itself.
+_LIMIT = f"""
+    update projects
+    set limits = jsonb_strip_nulls(limits || $3::jsonb), timeout_ms = coalesce($4, timeout_ms), updated_at = now()
+    where owner = $1 and id = $2 returning {_COLUMNS}
+"""  # noqa: S608  a constant of this module
 _OWNER = """
     select accounts.id, email, projects.name from projects join accounts on accounts.id = projects.owner
     where projects.id = $1
 """
 _SETTINGS = """
-    select database_sealed, database_version, database_addresses, connections, timeout_ms from projects where id = $1
+    select database_sealed, database_version, database_addresses, connections, timeout_ms, limits
+    from projects where id = $1
 """
 _STORE_SNAPSHOT = """
     insert into snapshots (project, version, packed)
@@ -117,6 +126,18 @@ class ProjectRecords:
         self._announced()
         return changed
 
+    async def limit(
+        self, owner: AccountId, project: ProjectId, limits: Mapping[str, float | None], timeout_ms: int | None
+    ) -> Project | None:
+        """Set those limits of a project that are named; None where it is not there."""
+        with guarded():
+            async with self._pool.acquire() as connection, connection.transaction():
+                changes = msgspec.json.encode(limits).decode()
+                row = await connection.fetchrow(_LIMIT, owner, project, changes, timeout_ms)
+                changed = await _updated(connection, row)
+        self._announced()
+        return changed
+
     async def move(
         self, owner: AccountId, project: ProjectId, name: str | None, database: SealedDatabase, snapshot: bytes
     ) -> Project | None:
@@ -156,7 +177,7 @@ class ProjectRecords:
         if row is None:
             return None
         database = SealedDatabase(project, row["database_sealed"], row["database_version"], row["database_addresses"])
-        return Settings(database, row["connections"], row["timeout_ms"])
+        return Settings(database, row["connections"], row["timeout_ms"], _limits(row))
 
     async def owner(self, project: ProjectId) -> Owner | None:
         """Whom to write to about a project."""
@@ -191,4 +212,11 @@ async def _updated(connection: asyncpg.pool.PoolConnectionProxy, row: asyncpg.Re
 
 
 def _project(row: asyncpg.Record) -> Project:
-    return Project(ProjectId(row["id"]), row["name"], row["database_version"], row["created_at"], row["updated_at"])
+    return Project(
+        ProjectId(row["id"]), row["name"], row["database_version"], row["created_at"], row["updated_at"],
+        row["timeout_ms"], _limits(row),
+    )  # fmt: skip
+
+
+def _limits(row: asyncpg.Record) -> Limits:
+    return msgspec.json.decode(row["limits"], type=Limits)
