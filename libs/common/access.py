@@ -41,7 +41,7 @@ def inbox(service: str) -> str:
 
 
 def access(service: str) -> Access:
-    """All that a service may use: its own subjects, its RPC methods, its consumers, looking at streams, dead letters."""
+    """All that a service may use: its own subjects and RPC methods, its consumers, a look at streams, dead letters."""
     own = _OWN[service]
     streams = tuple(f"$JS.API.STREAM.INFO.{stream.name}" for stream in STREAMS)
     pulls = tuple(
