@@ -88,7 +88,7 @@ class _Engine:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._connection = chdb.connect(str(folder))  # type: ignore[no-untyped-call]  # it has no type information
+        self._connection = chdb.connect(str(folder))
         self._lock = threading.Lock()
 
     def run(self, body: bytes, given: Mapping[str, str]) -> bytes:
