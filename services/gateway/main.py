@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from libs.common import health, postgres
 from libs.common.addresses import Guard
@@ -14,8 +15,10 @@ from services.gateway.adapters.argon2 import Argon2
 from services.gateway.adapters.attempts import Attempts
 from services.gateway.adapters.databases import databases
 from services.gateway.adapters.http.entry import Entry
-from services.gateway.adapters.http.management import management
+from services.gateway.adapters.http.management import UseCases, management
+from services.gateway.adapters.http.openapi import Readers
 from services.gateway.adapters.http.server import serve
+from services.gateway.adapters.http.tables import Tables
 from services.gateway.adapters.http.who import Callers
 from services.gateway.adapters.jetstream import Requests
 from services.gateway.adapters.keys import Keys
@@ -24,17 +27,28 @@ from services.gateway.adapters.postgres import SOURCE
 from services.gateway.adapters.postgres.accounts import AccountRecords
 from services.gateway.adapters.postgres.keys import KeyRecords
 from services.gateway.adapters.postgres.projects import ProjectRecords
+from services.gateway.adapters.postgres.queries import QueryRecords
 from services.gateway.adapters.postgres.revocations import RevocationRecords
+from services.gateway.adapters.queries import Queries
 from services.gateway.adapters.redis import shared
+from services.gateway.adapters.results import Results
 from services.gateway.adapters.schemas import Schemas
 from services.gateway.adapters.spool import spool
 from services.gateway.adapters.targets import Sealer, Targets
 from services.gateway.config import Config
 from services.gateway.handlers.accounts import Accounts
+from services.gateway.handlers.call import Call
+from services.gateway.handlers.documents import Documents
 from services.gateway.handlers.keys import ApiKeys
 from services.gateway.handlers.logs import Logs
 from services.gateway.handlers.projects import Projects
 from services.gateway.handlers.query import Query
+from services.gateway.handlers.run import Run
+from services.gateway.handlers.saved import SavedQueries
+from services.gateway.handlers.tables import Endpoints, KeysOrTokens
+
+if TYPE_CHECKING:
+    from services.gateway.handlers.running import Runner
 
 # Apart from management's, so that looking up keys never waits for somebody's long list.
 _KEY_CONNECTIONS = 4
@@ -68,11 +82,16 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         checks.add("postgres", records.check, required=False)
         checks.add("redis", cache.check, required=False)
         checks.add("nats", introspector.check, required=False)
-        entry = Entry(
-            Query(keys, schemas, held, requests),
-            management(accounts, Callers(accounts, config.public_url), projects, api_keys, schemas, Logs(bus)),
-            checks,
-        )
+        saved, callers = SavedQueries(QueryRecords(pool), held), Callers(accounts, config.public_url)
+        more: dict[str, Runner] = {"run": Run(Queries(saved), Results(cache)), "call": Call()}
+        query = Query(keys, schemas, held, requests, more=more)
+        managed = Query(KeysOrTokens(keys, accounts, projects), schemas, held, requests, more=more)
+        cases = UseCases(
+            accounts, callers, projects, api_keys, schemas, Logs(bus), saved,
+            Documents(schemas, saved, records), Readers(keys, callers, projects, config.public_url),
+        )  # fmt: skip
+        tables = Tables(Endpoints(query, managed, keys, schemas))
+        entry = Entry(query, tables, management(cases), checks)
         served = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve(entry, config.host, config.port, stop, served))

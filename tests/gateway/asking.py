@@ -14,7 +14,8 @@ from libs.common.logs import LogRecord
 from services.gateway.adapters.databases import databases
 from services.gateway.adapters.redis import shared
 from services.gateway.core.catalog import Catalog
-from services.gateway.handlers.query import Databases, Identity, Query
+from services.gateway.handlers.query import Query
+from services.gateway.handlers.running import Databases, Identity
 from services.gateway.handlers.targets import Target
 from services.introspector.adapters.catalog import Catalog as Introspector
 from services.introspector.core.assemble import assemble

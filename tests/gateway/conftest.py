@@ -8,6 +8,7 @@ import pytest
 
 from stack import embedded
 from tests.gateway import scene
+from tests.gateway.shop import SHOP, Shop
 
 
 @pytest.fixture
@@ -37,3 +38,12 @@ async def gateway(
     url = nats_server.url("gateway")
     async with scene.gateway(platform_database, url, valkey.url(), tmp_path / "spool") as running:
         yield await running.sign_up()
+
+
+@pytest.fixture
+async def shop(gateway: scene.Gateway, database: str) -> Shop:
+    """A project with tables, types and functions."""
+    connection = await asyncpg.connect(database)
+    await connection.execute(SHOP)
+    await connection.close()
+    return Shop(gateway, await gateway.register(database), database)

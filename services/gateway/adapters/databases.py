@@ -13,11 +13,14 @@ from libs.common.errors import Code, DbifyError
 from libs.common.ids import ProjectId
 from libs.common.sqlstates import translate
 from services.gateway.adapters.connections import Connections
-from services.gateway.adapters.held import GRACE_S, SLACK_BYTES, Held
+from services.gateway.adapters.held import GRACE_S, SLACK_BYTES, Held, pooled_settings
 from services.gateway.adapters.leases import RENEW_EVERY_S, Leases
 from services.gateway.adapters.redis import Shared
+from services.gateway.adapters.sessions import Transaction, beginning
+from services.gateway.core.limits import Limits
 from services.gateway.core.plan import MAX_RESULT_BYTES, TOO_LARGE_SQLSTATE, Plan
-from services.gateway.handlers.query import Result
+from services.gateway.core.saved import Described
+from services.gateway.handlers.running import Isolation, Result
 from services.gateway.handlers.targets import Target, Targets
 
 IDLE_S: Final = 60.0
@@ -49,6 +52,47 @@ class Databases:
             DbifyError: What the database said, DATABASE_BUSY, DATABASE_UNAVAILABLE, QUERY_TIMEOUT, or
                 RESULT_TOO_LARGE.
         """
+        connections = await self._to(project)
+        if _needs_transaction(plan, connections.target.limits):
+            async with self.transaction(project) as session:
+                return await session.run(plan)
+        try:
+            return await self._run(connections, plan, may_retry=True)
+        except _RunAgainError:
+            return await self._run(connections, plan, may_retry=False)
+
+    async def target(self, project: ProjectId) -> Target:
+        """Where a project's database is, and what its requests are held to."""
+        return await self._targets.target(project)
+
+    async def describe(self, project: ProjectId, sql: str) -> Described:
+        """The types of a statement, which is not run. INVALID_QUERY."""
+        async with self.transaction(project, read_only=True) as session:
+            return await session.describe(sql)
+
+    @asynccontextmanager
+    async def transaction(
+        self, project: ProjectId, *, isolation: Isolation = "read committed", read_only: bool = False
+    ) -> AsyncIterator[Transaction]:
+        """A transaction: committed where the block ends, rolled back where it raises or is cancelled.
+
+        The whole of it has the time that a single statement has.
+
+        Raises:
+            DbifyError: At either end, what the database said.
+        """
+        connections = await self._to(project)
+        held, session = await self._begun(connections, beginning(isolation, read_only=read_only))
+        try:
+            yield session
+            # What a function of the user's set for the session goes with the transaction that only read.
+            await session.execute("ROLLBACK" if read_only else "COMMIT")
+        except BaseException:
+            connections.settle(held)
+            raise
+        connections.release(held)
+
+    async def _to(self, project: ProjectId) -> Connections:
         try:
             target = await self._targets.target(project)
         except DbifyError as error:
@@ -58,10 +102,41 @@ class Databases:
         connections = self._projects.get(project)
         if connections is None or connections.target is not target:
             connections = self._current(project, target)
-        try:
-            return await self._run(connections, plan, may_retry=True)
-        except _RunAgainError:
-            return await self._run(connections, plan, may_retry=False)
+        return connections
+
+    async def _begun(self, connections: Connections, begin: str) -> tuple[Held, Transaction]:
+        for _ in range(2):
+            held = connections.take() or await connections.wait()
+            try:
+                session = self._session(connections, held)
+                settings = f"; {pooled_settings(connections.target.timeout_ms)}" if connections.pooled else ""
+                await session.execute(f"{begin}{settings}")
+            except DbifyError as error:
+                connections.settle(held)
+                # It was held while the server closed it: another may do.
+                if error.code is not Code.DATABASE_UNAVAILABLE:
+                    raise
+            except BaseException:
+                connections.settle(held)
+                raise
+            else:
+                return held, session
+        raise DbifyError(Code.DATABASE_UNAVAILABLE, "The database closed the connection: try again.")
+
+    def _session(self, connections: Connections, held: Held) -> Transaction:
+        held.connection.allow(MAX_RESULT_BYTES + SLACK_BYTES)
+        target = connections.target
+
+        def explain(error: Exception) -> DbifyError:
+            if isinstance(error, (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)):
+                held.forget()
+            if getattr(error, "sqlstate", None) in _STATEMENT_LOST:
+                connections.pooled = True
+                connections.drop(held)
+            return _explained(error)
+
+        deadline = asyncio.get_running_loop().time() + target.timeout_ms / 1000 + GRACE_S
+        return Transaction(held, target.limits, deadline, pooled=connections.pooled, explain=explain, result=_result)
 
     def forget(self, project: ProjectId) -> None:
         """The project changed or is gone: close its connections, the busy ones as they come back."""
@@ -121,7 +196,7 @@ class Databases:
             raise _explained(error) from None
         took = time.perf_counter_ns() - started
         connections.release(held)
-        return _result(row, took // 1000)
+        return _result(plan, row, took // 1000, connections.target.limits)
 
     def _after(self, error: Exception, connections: Connections, held: Held) -> None:
         """Keep the connection where the server only said no; drop it where the driver may have lost the thread."""
@@ -165,24 +240,33 @@ def _may_run_again(error: Exception, plan: Plan) -> bool:
 
 def _explained(error: Exception) -> DbifyError:
     if isinstance(error, asyncpg.PostgresError) and error.sqlstate == TOO_LARGE_SQLSTATE:
-        return _too_large()
+        return _too_large(MAX_RESULT_BYTES)
     return translate(error)
 
 
-def _result(row: asyncpg.Record | None, database_us: int) -> Result:
+def _needs_transaction(plan: Plan, limits: Limits) -> bool:
+    """Whether a statement is to be judged on its connection before it takes effect."""
+    if plan.silent:
+        return False
+    return limits.max_cost is not None or (plan.write and limits.max_bytes < MAX_RESULT_BYTES)
+
+
+def _result(plan: Plan, row: asyncpg.Record | None, database_us: int, limits: Limits) -> Result:
+    if plan.silent:
+        return Result(b"null", None, 0, database_us)
     if row is None:
         raise DbifyError(Code.DATABASE_UNAVAILABLE, "The database answered nothing: try again.")
-    data, count, rows, _size = row
-    if data is None:
-        raise _too_large()
+    data, count, rows, size = row
+    if data is None or size > limits.max_bytes:
+        raise _too_large(limits.max_bytes)
     return Result(data.encode(), count, rows, database_us)
 
 
-def _too_large() -> DbifyError:
+def _too_large(limit_bytes: int) -> DbifyError:
     return DbifyError(
         Code.RESULT_TOO_LARGE,
-        f"The answer would be larger than {MAX_RESULT_BYTES:,} bytes: ask for fewer rows or columns.",
-        {"limitBytes": MAX_RESULT_BYTES},
+        f"The answer would be larger than {limit_bytes:,} bytes: ask for fewer rows or columns.",
+        {"limitBytes": limit_bytes},
     )
 
 

@@ -52,10 +52,14 @@ class Held:
         """Run it through a pooler, as one transaction: only that keeps to one session, and only in it settings last."""
         connection = self.connection
         async with asyncio.timeout(timeout_s):
-            await connection.execute(_opening(timeout_ms), timeout=timeout_s)
+            await connection.execute(f"BEGIN; {pooled_settings(timeout_ms)}", timeout=timeout_s)
             row = await connection.fetchrow(plan.sql, *plan.arguments, timeout=timeout_s)
             await connection.execute("COMMIT", timeout=timeout_s)
         return row
+
+    async def prepare(self, sql: str, timeout_s: float) -> "PreparedStatement[asyncpg.Record]":
+        """Prepare a statement that is not to be kept."""
+        return await self.connection.prepare(sql, name=f"{_prefix}_{next(_numbers)}", timeout=timeout_s)
 
     def forget(self) -> None:
         """Prepare everything anew."""
@@ -65,12 +69,11 @@ class Held:
         if len(self._statements) >= MAX_STATEMENTS:
             # The driver closes it on the server when it prepares the next one.
             self._statements.popitem(last=False)
-        statement = await self.connection.prepare(sql, name=f"{_prefix}_{next(_numbers)}", timeout=timeout_s)
-        self._statements[sql] = statement
+        statement = self._statements[sql] = await self.prepare(sql, timeout_s)
         return statement
 
 
-def _opening(timeout_ms: int) -> str:
-    """What begins a transaction that behaves like a connection of ours."""
+def pooled_settings(timeout_ms: int) -> str:
+    """What makes a transaction through a pooler behave like a connection of ours."""
     settings = {**SESSION, "statement_timeout": str(timeout_ms)}
-    return "BEGIN; " + "; ".join(f"SET LOCAL \"{name}\" = '{value}'" for name, value in settings.items())
+    return "; ".join(f"SET LOCAL \"{name}\" = '{value}'" for name, value in settings.items())

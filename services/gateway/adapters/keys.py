@@ -22,7 +22,7 @@ from services.gateway.adapters.bounded import Bounded
 from services.gateway.adapters.postgres.revocations import Ended
 from services.gateway.adapters.redis import Shared, UnreachableError, raw
 from services.gateway.core.credentials import API_KEY, digest, well_formed
-from services.gateway.handlers.query import Identity
+from services.gateway.handlers.running import Identity
 
 POLL_S: Final = 0.4
 STALE_AFTER_S: Final = 1.0

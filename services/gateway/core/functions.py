@@ -164,7 +164,7 @@ def plan(call: Call, max_rows: int) -> Plan:
     called = f"{quoted(function.schema)}.{quoted(function.name)}({', '.join(texts)})"
     table = f"functions/{function.schema}.{function.name}"
     if function.procedure:
-        return Plan(f"CALL {called}", tuple(arguments), write=True, table=table, columns=())
+        return Plan(f"CALL {called}", tuple(arguments), write=True, table=table, columns=(), silent=True)
     write = function.volatility == "volatile"
     limit = f"${len(arguments) + 1}::text::bigint"
     if function.returns_set:

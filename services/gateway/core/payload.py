@@ -103,7 +103,7 @@ class Delete(msgspec.Struct, frozen=True):
 Shape = Read | Create | Update | Delete
 
 
-def shape(operation: Operation, payload: Object) -> Shape:
+def shape(operation: str, payload: Object) -> Shape:
     """The shape of a payload.
 
     Raises:

@@ -36,6 +36,7 @@ class Plan(msgspec.Struct, frozen=True):
         write: Whether it changes rows.
         table: The table as `schema.table`.
         columns: The columns the request named.
+        silent: It is a CALL, which gives no such row and may end transactions itself.
     """
 
     sql: str
@@ -43,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True):
     write: bool
     table: str
     columns: tuple[str, ...]
+    silent: bool = False
 
 
 def plan(request: Request, relation: Relation) -> Plan:

@@ -1,6 +1,6 @@
 """A request's bytes as what is asked, and by whom."""
 
-from typing import Final, get_args
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -11,7 +11,12 @@ from services.gateway.core.payload import Operation, only
 # A larger body is not read: the server in front stops at this as well.
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 
-_OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
+# Besides those on a table: they name none.
+Tableless = Literal["batch", "run", "call"]
+AnyOperation = Operation | Tableless
+
+_TABLELESS: Final[tuple[Tableless, ...]] = get_args(Tableless)
+_OPERATIONS: Final[tuple[AnyOperation, ...]] = (*get_args(Operation), *_TABLELESS)
 _FIELDS: Final = ("projectId", "apiKey", "operation", "tableName", "payload")
 # Larger than any project's number, which is a bigint.
 _MAX_PROJECT_DIGITS: Final = 19
@@ -26,9 +31,9 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What is asked of which table."""
+    """What is asked of which table; `table` is "" where the operation is on none."""
 
-    operation: Operation
+    operation: AnyOperation
     table: str
     payload: Object
 
@@ -76,20 +81,21 @@ def credentials(fields: Object, authorization: str | None) -> Credentials:
     Raises:
         DbifyError: INVALID_API_KEY where there is no key; INVALID_REQUEST where `projectId` is missing or malformed.
     """
-    bearer = _bearer(authorization)
-    api_key = fields.get("apiKey", bearer)
+    sent = bearer(authorization)
+    api_key = fields.get("apiKey", sent)
     if not isinstance(api_key, str) or not api_key:
         raise DbifyError(
             Code.INVALID_API_KEY, 'No API key: send it as "apiKey" in the body or as "Authorization: Bearer KEY".'
         )
     if "projectId" in fields:
         return Credentials(api_key, _project(fields["projectId"]))
-    if api_key != bearer:
+    if api_key != sent:
         raise DbifyError(Code.INVALID_REQUEST, 'Send "projectId" along with "apiKey".')
     return Credentials(api_key, None)
 
 
-def _bearer(authorization: str | None) -> str | None:
+def bearer(authorization: str | None) -> str | None:
+    """The credential of an Authorization header, if it has one."""
     if authorization and authorization[: len(_BEARER)].lower() == _BEARER:
         return authorization[len(_BEARER) :].strip()
     return None
@@ -118,8 +124,8 @@ def request(fields: Object) -> Request:
         DbifyError: UNKNOWN_FIELD, UNKNOWN_OPERATION, INVALID_REQUEST.
     """
     only(fields, _FIELDS, "A request")
-    table, payload = fields.get("tableName"), fields.get("payload", {})
     operation = _operation(fields.get("operation"))
+    table, payload = fields.get("tableName", "" if operation in _TABLELESS else None), fields.get("payload", {})
     if not isinstance(table, str):
         raise DbifyError(Code.INVALID_REQUEST, f'"tableName" must be a string, not {_missing(fields, "tableName")}.')
     if not isinstance(payload, dict):
@@ -127,7 +133,7 @@ def request(fields: Object) -> Request:
     return Request(operation, table, payload)
 
 
-def _operation(value: Json) -> Operation:
+def _operation(value: Json) -> AnyOperation:
     for operation in _OPERATIONS:
         if operation == value:
             return operation

@@ -77,7 +77,7 @@ def _parsed(sql: str, origin: Origin) -> tree.ParseResult:
     try:
         return postgast.parse(sql)
     except postgast.PgQueryError as error:
-        raise refused(sql, error, origin) from None
+        raise refused(error, origin) from None
     except (DecodeError, RecursionError):
         raise DbifyError(Code.TOO_COMPLEX, "The SQL nests too deep: flatten it.") from None
 

@@ -65,7 +65,7 @@ def template(sql: str) -> Template:
     try:
         tokens = list(postgast.scan(sql).tokens)
     except postgast.PgQueryError as error:
-        raise refused(sql, error) from None
+        raise refused(error) from None
     texts, names, spans, end = [], [], [], 0
     for position, token in enumerate(tokens):
         if token.token == tree.Token.PARAM:
@@ -100,12 +100,11 @@ def _encoded(sql: str) -> bytes:
         raise invalid("The SQL has half of a surrogate pair, which is no character.") from None
 
 
-def refused(sql: str, error: postgast.PgQueryError, origin: Callable[[int], int] = int) -> DbifyError:
-    """What PostgreSQL's parser says, with its place in the SQL that was written: `origin` maps the place in `sql`."""
-    if not error.cursorpos:
-        return invalid(f"The SQL cannot be read: {error.message}.")
-    characters = len(sql.encode()[: error.cursorpos - 1].decode(errors="ignore"))
-    return invalid(f"The SQL cannot be read: {error.message}.", origin(characters))
+def refused(error: postgast.PgQueryError, origin: Callable[[int], int] = int) -> DbifyError:
+    """What PostgreSQL's parser says, with its place in the SQL that was written, which `origin` maps to."""
+    message = f"The SQL cannot be read: {error.message}."
+    # Counted in characters, whatever the binding's documentation says.
+    return invalid(message, origin(error.cursorpos - 1)) if error.cursorpos else invalid(message)
 
 
 def invalid(message: str, position: int | None = None) -> DbifyError:

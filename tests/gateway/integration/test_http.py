@@ -105,6 +105,16 @@ async def test_the_description_is_valid_and_names_every_route(gateway: Gateway) 
         "/v1/projects/{project_id}/keys/{key_id}/rotate",
         "/v1/projects/{project_id}/logs",
         "/v1/projects/{project_id}/analytics",
+        "/v1/projects/{project_id}/queries",
+        "/v1/projects/{project_id}/queries/{query_name}",
+        "/v1/projects/{project_id}/queries/{query_name}/run",
+        "/v1/projects/{project_id}/queries/{query_name}/versions",
+        "/v1/projects/{project_id}/tables/{table}",
+        "/v1/projects/{project_id}/tables/{table}/{key}",
+        "/v1/projects/{project_id}/functions/{function}",
+        "/v1/projects/{project_id}/openapi.json",
+        "/v1/projects/{project_id}/types.py",
+        "/v1/projects/{project_id}/types.ts",
     }
     for methods in described["paths"].values():
         for operation in methods.values():

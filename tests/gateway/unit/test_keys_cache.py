@@ -14,7 +14,7 @@ from services.gateway.adapters.keys import STALE_AFTER_S, Found, Keys
 from services.gateway.adapters.postgres.revocations import Ended
 from services.gateway.adapters.redis import Shared, UnreachableError
 from services.gateway.core.credentials import API_KEY, compose, digest
-from services.gateway.handlers.query import Identity
+from services.gateway.handlers.running import Identity
 from tests.common.waiting import until
 
 T = TypeVar("T")

@@ -2,19 +2,23 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 import pytest
 
+from libs.common.dsn import parse
 from libs.common.errors import Code, DbifyError
 from libs.common.ids import KeyId, ProjectId
 from libs.common.logs import LogRecord
 from libs.common.schema import Schema, Table
 from services.gateway.core.catalog import Catalog
 from services.gateway.core.plan import Plan
-from services.gateway.handlers.query import Identity, Query, Response, Result
+from services.gateway.handlers.query import Query, Response
+from services.gateway.handlers.running import Identity, Isolation, Result, Session
+from services.gateway.handlers.targets import Target
 from tests.gateway.tables import BOOK, LOG, schema
 
 
@@ -57,6 +61,17 @@ class Databases:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    async def target(self, project: ProjectId) -> Target:
+        assert project == 4
+        return Target(parse("postgresql://u:p@h/d"), (), 1, 1, 1000)
+
+    @asynccontextmanager
+    async def transaction(
+        self, project: ProjectId, *, isolation: Isolation = "read committed", read_only: bool = False
+    ) -> AsyncIterator[Session]:
+        raise NotImplementedError(project, isolation, read_only)
+        yield  # type: ignore[unreachable]  # it makes this a generator
 
 
 class Requests:

@@ -2,17 +2,20 @@
 
 import ipaddress
 import logging
+from collections.abc import Awaitable
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from libs.common import health
 from libs.common.errors import Code, DbifyError
 from libs.common.ids import new_id
 from services.gateway.adapters.http import bodies, errors
 from services.gateway.adapters.http.asgi import App, Headers, Message, Receive, Scope, Send, header
+from services.gateway.adapters.http.tables import Tables
 from services.gateway.handlers.query import Response
 
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_PROJECTS: Final = "/v1/projects/"
 _OURS: Final = ("/v1/", "/openapi")
 # A page may load nothing from elsewhere, nor be framed. Ours carry their few lines of script in them.
 _SAFE: Final = [
@@ -20,6 +23,8 @@ _SAFE: Final = [
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"default-src 'self' 'unsafe-inline'; frame-ancestors 'none'"),
 ]
+
+Answer = TypeVar("Answer")
 
 _logger = logging.getLogger(__name__)
 
@@ -37,12 +42,14 @@ class Entry:
 
     Args:
         query: Answers `POST /query`.
+        tables: Answers for tables, saved queries and functions.
         management: Litestar, for everything else.
         checks: For `/livez`, `/readyz` and `/metrics`.
     """
 
-    def __init__(self, query: Query, management: App, checks: health.Health) -> None:
+    def __init__(self, query: Query, tables: Tables, management: App, checks: health.Health) -> None:
         self._query = query
+        self._tables = tables
         self._management = management
         self._checks = checks
 
@@ -55,7 +62,10 @@ class Entry:
         try:
             if scope["path"] == "/query":
                 await self._answer_query(scope, receive, send, request_id)
-            elif not await self._answer_check(scope, send, request_id):
+            elif not (
+                await self._answer_check(scope, send, request_id)
+                or await self._answer_tables(scope, receive, send, request_id)
+            ):
                 await self._manage(scope, receive, send, request_id)
         except bodies.GoneError:
             return
@@ -70,15 +80,22 @@ class Entry:
             await _send(send, status, [*headers, (b"allow", b"POST")], body, request_id)
             return
         body = await bodies.read(scope, receive, bodies.QUERY_LIMIT)
-        try:
-            answer = await self._query(body, _authorization(scope), request_id, _address_class(scope))
-        except Exception:
-            # The last resort: whatever went wrong, the client gets an answer in our form.
-            _logger.exception("a defect answered a query", extra={"fields": {"requestId": request_id}})
-            await _send(send, *errors.encoded(errors.internal(), request_id), request_id)
-            return
-        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-        await _send(send, answer.status, headers, answer.body, request_id)
+        asked = self._query(body, _authorization(scope), request_id, _address_class(scope))
+        await _answer(send, await _whatever(asked, request_id))
+
+    async def _answer_tables(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> bool:
+        if not scope["path"].startswith(_PROJECTS):
+            return False
+
+        async def body() -> bytes:
+            return await bodies.read(scope, receive, bodies.QUERY_LIMIT)
+
+        asked = self._tables(scope, body, _authorization(scope), request_id, _address_class(scope))
+        answer = await _whatever(asked, request_id)
+        if answer is None:
+            return False
+        await _answer(send, answer)
+        return True
 
     async def _answer_check(self, scope: Scope, send: Send, request_id: str) -> bool:
         if scope["method"] != "GET" or (answer := await health.respond(self._checks, scope["path"])) is None:
@@ -112,6 +129,24 @@ class Entry:
             await send(message)
 
         await self._management(scope, replay, dressed)
+
+
+async def _whatever(asked: Awaitable[Answer], request_id: str) -> Answer | Response:
+    """The last resort: whatever goes wrong, the client gets an answer in our form."""
+    try:
+        return await asked
+    except (DbifyError, bodies.GoneError):
+        raise
+    except Exception:
+        _logger.exception("a defect answered a query", extra={"fields": {"requestId": request_id}})
+        status, headers, body = errors.encoded(errors.internal(), request_id)
+        named = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        return Response(status, (*named, ("x-request-id", request_id)), body)
+
+
+async def _answer(send: Send, answer: Response) -> None:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+    await _send(send, answer.status, headers, answer.body, "")
 
 
 async def _send(send: Send, status: int, headers: Headers, body: bytes, request_id: str) -> None:

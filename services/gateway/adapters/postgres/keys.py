@@ -14,7 +14,7 @@ from services.gateway.adapters.postgres import SOURCE
 from services.gateway.adapters.postgres.revocations import AT_ONCE, end
 from services.gateway.core.pages import Paging
 from services.gateway.handlers.keys import Key
-from services.gateway.handlers.query import Identity
+from services.gateway.handlers.running import Identity
 
 _WORKING = "revoked_at is null and (expires_at is null or expires_at > now())"
 _COLUMNS = "id, name, prefix, role, created_at, last_used_at, expires_at"
