@@ -19,6 +19,10 @@ _TYPESCRIPT: Final[Mapping[Kind, str]] = {
 _PYTHON: Final[Mapping[Kind, str]] = {
     "boolean": "bool", "integer": "int", "number": "float", "json": "Json", "composite": "dict[str, Json]",
 }  # fmt: skip
+# Names that the declarations use themselves, or that the languages keep.
+_TAKEN: Final = frozenset(
+    {"Json", "Tables", "Record", "Any", "Literal", "NotRequired", "TypedDict", "True", "False", "None"}
+)
 _WORDS: Final = re.compile(r"[^A-Za-z0-9]+")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _HEAD: Final[Mapping[Language, str]] = {
@@ -38,7 +42,7 @@ _HEAD: Final[Mapping[Language, str]] = {
 
 def declarations(schema: Schema, language: Language) -> str:
     """The types of all tables: a row, what makes a new one, and what may change in one."""
-    names, taken = Names(schema), {"Json"}
+    names, taken = Names(schema), set(_TAKEN)
     parts = [_HEAD[language].replace("{version}", str(schema.version))]
     tables: dict[str, str] = {}
     for table in schema.tables:
@@ -55,7 +59,7 @@ def declarations(schema: Schema, language: Language) -> str:
 def _class_name(title: str, taken: set[str]) -> str:
     words = "".join(word[:1].upper() + word[1:] for word in _WORDS.split(title) if word)
     name = words if words[:1].isalpha() else f"Table{words}"
-    while not taken.isdisjoint({name, f"{name}New", f"{name}Change"}) or name == "Tables":
+    while not taken.isdisjoint({name, f"{name}New", f"{name}Change"}):
         name += "_"
     taken |= {name, f"{name}New", f"{name}Change"}
     return name
