@@ -148,8 +148,13 @@ class Connections:
 
     async def finish(self) -> None:
         """Wait until nothing runs in the background, but not for a database that does not answer; after `close`."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=FINISH_TIMEOUT_S)
+        try:
+            async with asyncio.timeout(FINISH_TIMEOUT_S):
+                # What ends may leave something to do behind, such as a lease to be given back.
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            late = [*self._tasks]
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
