@@ -51,14 +51,22 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
     base: str = ""
 
 
-class ForeignKey(msgspec.Struct, frozen=True):
-    """`columns` of this table refer to `target_columns` of the table `target_schema.target_table`."""
+Action = Literal["", "restrict", "cascade", "set null", "set default"]
+
+
+class ForeignKey(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`columns` of this table refer to `target_columns` of the table `target_schema.target_table`.
+
+    `on_update` and `on_delete` say what becomes of the rows here; "" refuses, at the end of the statement.
+    """
 
     name: str
     columns: tuple[str, ...]
     target_schema: str
     target_table: str
     target_columns: tuple[str, ...]
+    on_update: Action = ""
+    on_delete: Action = ""
 
 
 class Unique(msgspec.Struct, frozen=True):
@@ -168,6 +176,7 @@ class Schema(msgspec.Struct, frozen=True):
         version: Rises by one with each change, per project, from 1.
         search_path: The schemas an unqualified name is looked up in first, as the connecting role has them.
         fingerprint: The introspector's cheap digest of the catalogs at that moment; opaque.
+        schema_oids: The oids of `schemas`, in their order; empty in a snapshot from before they were read.
     """
 
     format: int
@@ -179,6 +188,7 @@ class Schema(msgspec.Struct, frozen=True):
     enums: tuple[Enum, ...]
     functions: tuple[Function, ...]
     fingerprint: str = ""
+    schema_oids: tuple[int, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()

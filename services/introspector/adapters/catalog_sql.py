@@ -119,7 +119,7 @@ used (oid) AS (
 """
 
 _SCHEMAS: Final = """
-SELECT 'schema' AS tag, to_json(nspname::text)::text AS entry FROM namespace
+SELECT 'schema' AS tag, json_build_array(nspname, oid::int8)::text AS entry FROM namespace
 """
 
 # A table takes every operation by itself; what a view or foreign table takes, its rules, INSTEAD OF triggers or wrapper
@@ -158,7 +158,7 @@ GROUP BY a.attrelid
 _CONSTRAINTS: Final = """
 SELECT 'constraints', json_build_array(c.conrelid::int8, json_agg(json_build_array(
          c.conname, c.contype, c.conkey, c.confrelid::int8, c.confkey,
-         CASE WHEN c.contype = 'c' THEN pg_get_expr(c.conbin, c.conrelid) END
+         CASE WHEN c.contype = 'c' THEN pg_get_expr(c.conbin, c.conrelid) END, c.confupdtype, c.confdeltype
        ) ORDER BY c.conname))::text
 FROM pg_constraint AS c JOIN relation AS r ON r.oid = c.conrelid
 WHERE c.contype IN ('p', 'f', 'c') AND c.conparentid = 0

@@ -5,6 +5,7 @@ from typing import Final, Literal, NamedTuple
 
 from libs.common.schema import (
     FORMAT,
+    Action,
     Argument,
     Check,
     Column,
@@ -37,6 +38,7 @@ _IDENTITIES: Final[Mapping[str, Literal["", "always", "default"]]] = {"a": "alwa
 _VOLATILITIES: Final[Mapping[str, Literal["immutable", "stable", "volatile"]]] = {
     "i": "immutable", "s": "stable", "v": "volatile",
 }  # fmt: skip
+_ACTIONS: Final[Mapping[str, Action]] = {"r": "restrict", "c": "cascade", "n": "set null", "d": "set default"}
 # The bits of pg_relation_is_updatable are 1 << CmdType (nodes.h): update 2, insert 3, delete 4.
 _WRITES: Final[tuple[tuple[Literal["insert", "update", "delete"], int], ...]] = (
     ("insert", 1 << 3), ("update", 1 << 2), ("delete", 1 << 4),
@@ -80,18 +82,20 @@ def assemble(reading: Reading, version: int) -> Schema:
     }
     room = Room()
     tables = [_table(row, rows, types, named, room) for row in rows.relations]
+    schemas = sorted(rows.schemas)
     return Schema(
         format=FORMAT,
         version=version,
         database=origin.database,
         search_path=origin.search_path,
-        schemas=tuple(sorted(rows.schemas)),
+        schemas=tuple(name for name, _ in schemas),
         tables=tuple(sorted(tables, key=lambda table: (table.schema, table.name))),
         enums=tuple(sorted(map(_enum, rows.enums), key=lambda enum: (enum.schema, enum.name))),
         functions=tuple(
             sorted((_function(row, types) for row in rows.functions), key=lambda it: (it.schema, it.name, it.oid))
         ),
         fingerprint=origin.fingerprint,
+        schema_oids=tuple(oid for _, oid in schemas),
     )
 
 
@@ -165,7 +169,8 @@ def _foreign_keys(
             continue
         columns, target_columns = _names(it.columns, names), _names(it.target_columns, target.columns)
         if columns and target_columns:
-            yield ForeignKey(it.name, columns, target.schema, target.name, target_columns)
+            actions = _ACTIONS.get(it.on_update, ""), _ACTIONS.get(it.on_delete, "")
+            yield ForeignKey(it.name, columns, target.schema, target.name, target_columns, *actions)
 
 
 def _enum(row: EnumRow) -> Enum:

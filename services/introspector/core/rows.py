@@ -40,7 +40,7 @@ class ColumnRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ConstraintRow(msgspec.Struct, frozen=True, array_like=True):
-    """A row of `pg_constraint`: of kind p, f or c, with a check's expression as SQL."""
+    """A row of `pg_constraint`: of kind p, f or c, with a check's expression as SQL, a foreign key's actions."""
 
     name: str
     kind: str
@@ -48,6 +48,8 @@ class ConstraintRow(msgspec.Struct, frozen=True, array_like=True):
     target: int
     target_columns: tuple[int, ...] | None
     expression: str | None
+    on_update: str = "a"
+    on_delete: str = "a"
 
 
 class IndexRow(msgspec.Struct, frozen=True, array_like=True):
@@ -116,14 +118,14 @@ _indexes = msgspec.json.Decoder(tuple[int, tuple[IndexRow, ...]])
 _type = msgspec.json.Decoder(TypeRow)
 _enum = msgspec.json.Decoder(EnumRow)
 _function = msgspec.json.Decoder(FunctionRow)
-_schema = msgspec.json.Decoder(str)
+_schema = msgspec.json.Decoder(tuple[str, int])
 
 
 class Rows:
     """All rows of one look, collected as they arrive, so that a schema beyond the limits is given up early."""
 
     def __init__(self) -> None:
-        self.schemas: list[str] = []
+        self.schemas: list[tuple[str, int]] = []
         self.relations: list[RelationRow] = []
         self.columns: dict[int, tuple[ColumnRow, ...]] = {}
         self.constraints: dict[int, tuple[ConstraintRow, ...]] = {}

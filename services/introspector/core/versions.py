@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from libs.common.changes import Change
 from libs.common.schema import MAX_BYTES, Schema, pack, unpack
 from services.introspector.core.assemble import Reading, assemble
-from services.introspector.core.compare import same_structure
+from services.introspector.core.diff import diff
 from services.introspector.core.limits import too_large
 
 
@@ -26,28 +27,39 @@ class Snapshot(NamedTuple):
     packed: bytes
 
 
-def following(before: Snapshot | None, reading: Reading, database_version: int) -> Snapshot:
-    """The snapshot after a look: a version more where the structure is another than before.
+class Step(NamedTuple):
+    """What a look came to: the snapshot, and what turned the one before into it."""
 
-    A snapshot in a format of the past counts as another structure: who holds it has to fetch the new one.
+    snapshot: Snapshot
+    changes: tuple[Change, ...]
+
+
+def following(before: Snapshot | None, reading: Reading, database_version: int) -> Step:
+    """The snapshot after a look: a version more where requests can tell a difference.
+
+    A snapshot in a format of the past counts as another structure, and nobody knows in what: who holds it has to fetch
+    the new one.
 
     Raises:
         DbifyError: SCHEMA_TOO_LARGE.
     """
     version = 1 if before is None else before.version
     schema = assemble(reading, version)
-    if before is not None and not _same(before, schema):
+    changes = () if before is None else _changes(before, schema, database_version)
+    if changes or changes is None:
         version += 1
         schema = replace(schema, version=version)
     try:
         packed = pack(schema)
     except ValueError as error:
         raise too_large("its snapshot takes too many bytes", MAX_BYTES) from error
-    return Snapshot(version, database_version, schema.fingerprint, packed)
+    return Step(Snapshot(version, database_version, schema.fingerprint, packed), changes or ())
 
 
-def _same(before: Snapshot, after: Schema) -> bool:
+def _changes(before: Snapshot, after: Schema, database_version: int) -> tuple[Change, ...] | None:
+    """What changed, or None where that cannot be known."""
     try:
-        return same_structure(unpack(before.packed), after)
+        known = unpack(before.packed)
     except ValueError:
-        return False
+        return None
+    return diff(known, after, moved=before.database_version != database_version)

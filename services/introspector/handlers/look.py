@@ -152,7 +152,7 @@ class Looks:
             if reading is None and before is not None:
                 await page.confirm(before, database.version)
                 return "unchanged", before
-            after = await asyncio.to_thread(following, before, _complete(reading), database.version)
+            after, _changes = await asyncio.to_thread(following, before, _complete(reading), database.version)
             await page.save(after)
             changed = before is not None and after.version > before.version
             if before is not None and changed:

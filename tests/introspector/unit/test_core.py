@@ -9,7 +9,7 @@ from libs.common.errors import Code, DbifyError
 from libs.common.schema import Database, Kind, Schema, pack, unpack
 from services.introspector.core import limits
 from services.introspector.core.assemble import Origin, Reading, assemble
-from services.introspector.core.compare import same_structure
+from services.introspector.core.diff import diff
 from services.introspector.core.kinds import Types
 from services.introspector.core.rows import Rows, TypeRow
 from services.introspector.core.versions import Snapshot, following
@@ -39,7 +39,7 @@ CUSTOMER = (relation(10, "customer"), columns(10, "id", "name"), INTEGER)
 
 def test_tables_come_in_the_order_of_their_names_whatever_order_they_were_sent_in() -> None:
     schema = assemble(
-        reading(relation(2, "b"), relation(3, "B"), relation(1, "a"), ("schema", "z"), ("schema", "a")), 4
+        reading(relation(2, "b"), relation(3, "B"), relation(1, "a"), ("schema", ["z", 2]), ("schema", ["a", 1])), 4
     )
     assert [table.name for table in schema.tables] == ["B", "a", "b"]
     assert schema.schemas == ("a", "z")
@@ -132,10 +132,10 @@ def _schema() -> Schema:
     return assemble(reading(*CUSTOMER), 1)
 
 
-def test_version_fingerprint_and_estimates_are_no_structure() -> None:
+def test_version_fingerprint_and_estimates_are_no_change() -> None:
     before = _schema()
     tables = tuple(replace(table, estimated_rows=99) for table in before.tables)
-    assert same_structure(before, replace(before, version=5, fingerprint="other", tables=tables))
+    assert diff(before, replace(before, version=5, fingerprint="other", tables=tables)) == ()
 
 
 @pytest.mark.parametrize(
@@ -143,32 +143,44 @@ def test_version_fingerprint_and_estimates_are_no_structure() -> None:
     [
         assemble(reading(relation(10, "customer"), columns(10, "id", "full_name"), INTEGER), 1),
         assemble(reading(relation(10, "customers"), columns(10, "id", "name"), INTEGER), 1),
-        assemble(reading(*CUSTOMER, database=replace(DATABASE, oid=6)), 1),
         assemble(reading(*CUSTOMER, ("enum", [7, "public", "mood", ["ok"]])), 1),
-        assemble(reading(*CUSTOMER, ("schema", "public")), 1),
+        assemble(reading(*CUSTOMER, ("schema", ["public", 2200])), 1),
     ],
 )
 def test_everything_else_is(after: Schema) -> None:
-    assert not same_structure(_schema(), after)
+    assert diff(_schema(), after)
 
 
 def test_the_first_snapshot_is_version_1() -> None:
-    first = following(None, reading(*CUSTOMER), 3)
+    first = following(None, reading(*CUSTOMER), 3).snapshot
     assert first == Snapshot(1, 3, "f1", pack(_schema()))
 
 
 def test_the_same_structure_keeps_its_version_and_takes_what_is_new() -> None:
-    first = following(None, reading(*CUSTOMER), 1)
-    again = following(first, reading(relation(10, "customer", rows=500), *CUSTOMER[1:], fingerprint="f2"), 2)
+    first = following(None, reading(*CUSTOMER), 1).snapshot
+    again = following(first, reading(relation(10, "customer", rows=500), *CUSTOMER[1:], fingerprint="f2"), 2).snapshot
     assert (again.version, again.database_version, again.fingerprint) == (1, 2, "f2")
     assert unpack(again.packed).tables[0].estimated_rows == 500
 
 
 def test_another_structure_is_the_next_version() -> None:
-    first = following(None, reading(*CUSTOMER), 1)
-    second = following(first, reading(*CUSTOMER, relation(11, "order"), fingerprint="f2"), 1)
+    first = following(None, reading(*CUSTOMER), 1).snapshot
+    second, changes = following(first, reading(*CUSTOMER, relation(11, "order"), fingerprint="f2"), 1)
     assert second.version == unpack(second.packed).version == 2
+    assert [(change.kind, change.table) for change in changes] == [("table.added", "public.order")]
 
 
 def test_a_snapshot_that_can_no_longer_be_read_is_replaced_by_the_next_version() -> None:
-    assert following(Snapshot(6, 1, "f1", b"of an older format"), reading(*CUSTOMER), 1).version == 7
+    step = following(Snapshot(6, 1, "f1", b"of an older format"), reading(*CUSTOMER), 1)
+    assert (step.snapshot.version, step.changes) == (7, ())
+
+
+@pytest.mark.parametrize(
+    "database",
+    [replace(DATABASE, timeline=2), replace(DATABASE, server_version=180005), replace(DATABASE, system="72", oid=9)],
+)
+def test_a_failover_an_upgrade_and_a_move_by_themselves_are_no_version(database: Database) -> None:
+    first = following(None, reading(*CUSTOMER), 1).snapshot
+    step = following(first, reading(*CUSTOMER, database=database, fingerprint="f2"), 2)
+    assert (step.snapshot.version, step.changes) == (1, ())
+    assert unpack(step.snapshot.packed).database == database

@@ -24,8 +24,8 @@ PROJECT = ProjectId(7)
 
 def reading(*schemas: str) -> Reading:
     rows = Rows()
-    for name in schemas:
-        rows.add("schema", msgspec.json.encode(name).decode())
+    for oid, name in enumerate(schemas):
+        rows.add("schema", msgspec.json.encode((name, oid)).decode())
     return Reading(Origin(Database("1", 1, 5, "shop", 180004), ("public",), " ".join(schemas)), rows)
 
 
@@ -96,27 +96,27 @@ async def test_a_first_look_saves_and_tells_nobody() -> None:
 
 
 async def test_a_known_fingerprint_is_noted_with_the_database_it_was_seen_in() -> None:
-    memory = Memory(reading("public"), following(None, reading("public"), 1), versions=[2])
+    memory = Memory(reading("public"), following(None, reading("public"), 1).snapshot, versions=[2])
     snapshot, nudges = await take(memory, LookRequest(PROJECT))
     assert (snapshot.version, nudges, memory.confirmed) == (1, 0, [2])
 
 
 async def test_a_change_is_saved_announced_and_sent_at_once() -> None:
-    memory = Memory(reading("public", "app"), following(None, reading("public"), 1))
+    memory = Memory(reading("public", "app"), following(None, reading("public"), 1).snapshot)
     snapshot, nudges = await take(memory, LookRequest(PROJECT))
     assert (snapshot.version, nudges, memory.events) == (2, 1, [SchemaChanged(1, 2)])
     assert unpack(snapshot.packed).schemas == ("app", "public")
 
 
 async def test_a_look_at_a_database_that_the_project_has_left_reads_nothing() -> None:
-    newer = following(None, reading("public"), 2)
+    newer = following(None, reading("public"), 2).snapshot
     memory = Memory(reading("old"), newer, versions=[1, 2])
     snapshot, _ = await take(memory, LookRequest(PROJECT))
     assert (snapshot, memory.reads) == (newer, 0)
 
 
 async def test_a_database_that_never_became_the_projects_gives_way() -> None:
-    rejected = following(None, reading("rejected"), 2)
+    rejected = following(None, reading("rejected"), 2).snapshot
     memory = Memory(reading("public"), rejected, versions=[1])
     snapshot, _ = await take(memory, LookRequest(PROJECT))
     assert (snapshot.version, snapshot.database_version) == (2, 1)
