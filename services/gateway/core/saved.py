@@ -135,6 +135,8 @@ class Draft:
     """
 
     def __init__(self, asked: Asked) -> None:
+        if asked.write and asked.cache_s:
+            raise invalid("The answer of a query that may write is not kept: leave out cacheSeconds.")
         self._asked = asked
         self._template = template(asked.sql)
         self._names = tuple(dict.fromkeys(self._template.names))

@@ -69,7 +69,7 @@ class Run:
         target = await context.target()
         planned = plan(query.name, definition, params, target.limits.max_rows)
         context.entry.table = planned.table
-        if not definition.cache_s:
+        if definition.write or not definition.cache_s:
             return await self._run(query, planned, target.limits, context)
         key = _key(query, planned, target)
         kept = await self._results.get(key)

@@ -177,6 +177,7 @@ async def test_an_answer_is_kept_for_as_long_as_the_query_says(shop: Shop) -> No
     await shop.gateway.call("PATCH", f"{shop.path}/queries/count", {"cacheSeconds": 0})
     fresh = (await shop.gateway.call("GET", f"{shop.path}/queries/count")).json()
     assert fresh["cacheSeconds"] == 0
+    assert "not kept" in (await shop.refused("SELECT touch()", write=True, cacheSeconds=1))["message"]
 
 
 async def test_a_schema_change_that_breaks_a_query_is_explained(shop: Shop) -> None:
