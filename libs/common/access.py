@@ -24,11 +24,17 @@ _OWN: dict[str, Access] = {
     "gateway": Access(
         publish=(
             "dbify.events.*.project.*", "dbify.events.*.key.*", "dbify.logs.*",
-            "dbify.rpc.introspector.*", "dbify.rpc.logger.*",
+            "dbify.rpc.introspector.*", "dbify.rpc.logger.*", "dbify.activity",
         ),
         subscribe=("dbify.events.*.schema.*", "dbify.events.*.project.*", "dbify.events.*.key.*"),
     ),
-    "introspector": Access(publish=("dbify.events.*.schema.*", "dbify.rpc.gateway.database"), subscribe=()),
+    "introspector": Access(
+        publish=(
+            "dbify.events.*.schema.*", "dbify.rpc.gateway.database", "dbify.rpc.gateway.keys",
+            "dbify.rpc.logger.callers",
+        ),
+        subscribe=("dbify.activity",),
+    ),
     "logger": Access(publish=(), subscribe=()),
     "notifier": Access(publish=("dbify.rpc.gateway.owner",), subscribe=()),
     "search": Access(publish=(), subscribe=()),

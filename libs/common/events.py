@@ -8,7 +8,11 @@ from typing import ClassVar, Generic, TypeVar
 import msgspec
 
 from libs.common import subjects
+from libs.common.changes import Change, Impact
 from libs.common.ids import ProjectId
+
+# A schema.changed event's data takes no more than this.
+MAX_CHANGES_BYTES = 64 * 1024
 
 
 class EventData(msgspec.Struct, frozen=True, rename="camel"):
@@ -66,11 +70,22 @@ class KeyRevoked(EventData, frozen=True, rename="camel"):
 
 
 class SchemaChanged(EventData, frozen=True, rename="camel"):
-    """A project's schema has a new version. The first snapshot is not announced: nobody holds an older one."""
+    """A project's schema has a new version. The first snapshot is not announced: nobody holds an older one.
+
+    Attributes:
+        changes: What changed, the gravest first: at most `MAX_CHANGES_BYTES` of it.
+        impact: Whom that concerns.
+        total_changes: How many changes there are, told or not.
+        link: Where all of them are, below the gateway's address.
+    """
 
     kind: ClassVar[str] = "schema.changed"
     from_version: int
     to_version: int
+    changes: tuple[Change, ...] = ()
+    impact: Impact = Impact()
+    total_changes: int = 0
+    link: str = ""
 
 
 Data = TypeVar("Data", bound=EventData)

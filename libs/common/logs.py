@@ -153,3 +153,41 @@ class Analytics(Totals, frozen=True, rename="camel", kw_only=True):
     series: list[Bucket]
     by_table: list[ByTable]
     by_operation: list[ByOperation]
+
+
+class ColumnUse(msgspec.Struct, frozen=True, rename="camel"):
+    """A column of a table, `schema.table`."""
+
+    table: str
+    column: str
+
+
+class CallersQuestion(msgspec.Struct, frozen=True, rename="camel"):
+    """What `dbify.rpc.logger.callers` is asked: which keys used one of these tables or columns of late."""
+
+    project_id: ProjectId
+    tables: list[str]
+    columns: list[ColumnUse]
+    days: int = 7
+
+
+class Caller(msgspec.Struct, frozen=True, rename="camel"):
+    """A key and how often it used them.
+
+    Attributes:
+        requests: Those to one of the tables, those that named one of the columns, and reads of a column's table, which
+            may have been answered with it.
+        named: The same without those reads.
+        last_used: RFC 3339 in UTC.
+    """
+
+    key_id: str
+    requests: int
+    named: int
+    last_used: str
+
+
+class Callers(msgspec.Struct, frozen=True, rename="camel"):
+    """The keys with most requests first, at most 100 of them."""
+
+    data: list[Caller]

@@ -5,6 +5,7 @@ The method `m` of service `s` is answered on `dbify.rpc.s.m`; a failure is an `E
 
 import msgspec
 
+from libs.common.changes import Change, Impact
 from libs.common.ids import ProjectId
 
 
@@ -58,3 +59,60 @@ class SnapshotRequest(msgspec.Struct, frozen=True, rename="camel"):
 
     project_id: ProjectId
     at_least: int = 0
+
+
+class KeyNamesRequest(msgspec.Struct, frozen=True, rename="camel"):
+    """`gateway.keys`: what some of a project's keys are called."""
+
+    project_id: ProjectId
+    ids: list[str]
+
+
+class KeyNames(msgspec.Struct, frozen=True, rename="camel"):
+    """Names by key id; keys that ended are among them, those of other projects are not."""
+
+    names: dict[str, str]
+
+
+class ChangesRequest(msgspec.Struct, frozen=True, rename="camel"):
+    """`introspector.changes`: what changed with each version, newest first, `limit` of those older than `before`."""
+
+    project_id: ProjectId
+    limit: int = 20
+    before: int | None = None
+
+
+class ChangeRequest(msgspec.Struct, frozen=True, rename="camel"):
+    """`introspector.change`: all that changed with one version. NOT_FOUND where nothing is known of it."""
+
+    project_id: ProjectId
+    version: int
+
+
+class VersionChanges(msgspec.Struct, frozen=True, rename="camel"):
+    """What changed with a version.
+
+    Attributes:
+        id: The version as text.
+        time: When it was seen, RFC 3339 in UTC.
+        breaking: How many changes are; likewise `dangerous` and `safe`. They may be more than `changes` tells.
+        changes: The gravest first.
+        impact: Whom that concerned, when it was seen.
+    """
+
+    id: str
+    version: int
+    from_version: int
+    time: str
+    breaking: int
+    dangerous: int
+    safe: int
+    changes: list[Change]
+    impact: Impact
+
+
+class ChangesPage(msgspec.Struct, frozen=True, rename="camel"):
+    """A page of versions; `next_cursor` is null on the last one."""
+
+    data: list[VersionChanges]
+    next_cursor: str | None

@@ -8,14 +8,17 @@ from libs.common.addresses import Guard
 from libs.common.bus import connect, method
 from libs.common.ids import ProjectId
 from libs.common.outbox import Relay
-from libs.common.rpc import LookRequest, SnapshotRequest
+from libs.common.rpc import ChangeRequest, ChangesRequest, LookRequest, SnapshotRequest
 from libs.common.sealing import Keyring
 from libs.common.streams import PROJECT_WATCHER
 from services.introspector.adapters.catalog import Catalogs
+from services.introspector.adapters.changes import Changes
 from services.introspector.adapters.gateway import Gateway
+from services.introspector.adapters.logger import Logger
 from services.introspector.adapters.snapshots import SOURCE, Snapshots
 from services.introspector.config import Config
 from services.introspector.core.versions import Snapshot
+from services.introspector.handlers.impact import Impacts
 from services.introspector.handlers.look import MAX_LOOKS, Looks
 from services.introspector.handlers.turns import Turns
 from services.introspector.handlers.watch import Watch
@@ -36,10 +39,16 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         turns = await stack.enter_async_context(Turns[tuple[ProjectId, str], Snapshot](MAX_LOOKS))
         bus = await stack.enter_async_context(connect(config.nats_url, "introspector"))
         gateway, snapshots, relay = Gateway(bus), Snapshots(pool), Relay(pool, bus, SOURCE)
-        looks = Looks(gateway, catalogs, snapshots, turns, relay.nudge)
+        impacts, changes = Impacts(Logger(bus), gateway), Changes(pool)
+        looks = Looks(gateway, catalogs, snapshots, impacts, turns, relay.nudge)
         await bus.serve(
             "introspector",
-            {"look": method(LookRequest, looks.look), "snapshot": method(SnapshotRequest, looks.snapshot)},
+            {
+                "look": method(LookRequest, looks.look),
+                "snapshot": method(SnapshotRequest, looks.snapshot),
+                "changes": method(ChangesRequest, changes.page),
+                "change": method(ChangeRequest, changes.one),
+            },
         )
         await bus.consume(PROJECT_WATCHER, Watch(snapshots, looks), batch=_EVENTS)
         checks = health.Health()

@@ -6,15 +6,15 @@ from contextlib import AsyncExitStack
 
 from libs.common import health
 from libs.common.bus import connect, method
-from libs.common.logs import AnalyticsFilter, LogFilter
+from libs.common.logs import AnalyticsFilter, CallersQuestion, LogFilter
 from libs.common.streams import LOG_WRITER
 from services.logger.adapters.clickhouse import open_store
-from services.logger.adapters.clickhouse_questions import Entries, Reports
+from services.logger.adapters.clickhouse_questions import Entries, Reports, Uses
 from services.logger.adapters.clickhouse_rows import Rows
 from services.logger.adapters.clickhouse_tables import migration
 from services.logger.adapters.jetstream import DeadLetters
 from services.logger.config import Config
-from services.logger.handlers.reading import Figures, Logs
+from services.logger.handlers.reading import Figures, Logs, WhoCalled
 from services.logger.handlers.writing import LogWriter
 
 
@@ -31,7 +31,15 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         await bus.consume(LOG_WRITER, LogWriter(rows, dead_letters), batch=4)
         logs = Logs(Entries(store))
         figures = Figures(Reports(store, _now_us, log_days=config.log_days), _now_us)
-        await bus.serve("logger", {"logs": method(LogFilter, logs), "analytics": method(AnalyticsFilter, figures)})
+        who_called = WhoCalled(Uses(store), _now_us)
+        await bus.serve(
+            "logger",
+            {
+                "logs": method(LogFilter, logs),
+                "analytics": method(AnalyticsFilter, figures),
+                "callers": method(CallersQuestion, who_called),
+            },
+        )
 
         checks = health.Health()
         checks.add("clickhouse", store.check, required=True)

@@ -14,7 +14,19 @@ from libs.common.bus import Bus, Message, connect, method
 from libs.common.errors import Code, DbifyError
 from libs.common.events import CloudEvent, EventData, SchemaChanged, schema_of, subject_of, type_of
 from libs.common.ids import ProjectId, new_id
-from libs.common.rpc import DatabaseRequest, LookRequest, SealedDatabase, SnapshotRequest
+from libs.common.logs import Caller, Callers, CallersQuestion
+from libs.common.rpc import (
+    ChangeRequest,
+    ChangesPage,
+    ChangesRequest,
+    DatabaseRequest,
+    KeyNames,
+    KeyNamesRequest,
+    LookRequest,
+    SealedDatabase,
+    SnapshotRequest,
+    VersionChanges,
+)
 from libs.common.schema import Schema, Table, unpack
 from libs.common.sealing import Keyring
 from services.introspector.adapters.catalog import Catalogs
@@ -101,14 +113,33 @@ class Scene:
                 raise DbifyError(Code.PROJECT_NOT_FOUND, "No such project.")
             return self.databases[request.project_id]
 
+        async def names(request: KeyNamesRequest) -> KeyNames:
+            return KeyNames({key: f"the key {key}" for key in request.ids})
+
         async def hear(message: Message) -> None:
             self.announced.append(msgspec.json.decode(message.data, type=CloudEvent[SchemaChanged]))
 
         async with connect(self.nats.url("gateway"), "gateway") as bus:
             await until(lambda: bus.connected)
-            await bus.serve("gateway", {"database": method(DatabaseRequest, database)})
+            await bus.serve(
+                "gateway", {"database": method(DatabaseRequest, database), "keys": method(KeyNamesRequest, names)}
+            )
             await bus.subscribe("dbify.events.*.schema.*", hear)
             yield Gateway(bus)
+
+    @asynccontextmanager
+    async def logger(self, *called: Caller) -> AsyncIterator[list[CallersQuestion]]:
+        """The logger's side: who called, and what it was asked."""
+        asked: list[CallersQuestion] = []
+
+        async def callers(question: CallersQuestion) -> Callers:
+            asked.append(question)
+            return Callers(list(called))
+
+        async with connect(self.nats.url("logger"), "logger") as bus:
+            await until(lambda: bus.connected)
+            await bus.serve("logger", {"callers": method(CallersQuestion, callers)})
+            yield asked
 
     async def versions(self, project: ProjectId = PROJECT) -> list[int]:
         """The versions that are stored."""
@@ -133,6 +164,12 @@ class Gateway:
 
     async def snapshot(self, at_least: int = 0, project: ProjectId = PROJECT) -> Schema:
         return unpack(await self._ask("snapshot", SnapshotRequest(project, at_least)))
+
+    async def changes(self, limit: int = 20, before: int | None = None) -> ChangesPage:
+        return msgspec.json.decode(await self._ask("changes", ChangesRequest(PROJECT, limit, before)), type=ChangesPage)
+
+    async def change(self, version: int) -> VersionChanges:
+        return msgspec.json.decode(await self._ask("change", ChangeRequest(PROJECT, version)), type=VersionChanges)
 
     async def say(self, data: EventData, project: ProjectId = PROJECT, *, times: int = 1) -> None:
         """Publish an event, several times under new ids to get past the stream's own deduplication."""

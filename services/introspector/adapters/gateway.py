@@ -1,11 +1,13 @@
 """The gateway, asked over NATS."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from libs.common.bus import Bus
 from libs.common.errors import Code, DbifyError
 from libs.common.ids import ProjectId
-from libs.common.rpc import DatabaseRequest, SealedDatabase
+from libs.common.rpc import DatabaseRequest, KeyNames, KeyNamesRequest, SealedDatabase
 
 
 class Gateway:
@@ -27,3 +29,12 @@ class Gateway:
         """
         answer = await self._bus.request("gateway", "database", DatabaseRequest(project))
         return msgspec.json.decode(answer, type=SealedDatabase)
+
+    async def names(self, project: ProjectId, keys: Sequence[str]) -> dict[str, str]:
+        """What keys are called.
+
+        Raises:
+            DbifyError: SERVICE_UNAVAILABLE or SERVICE_TIMEOUT where the gateway does not answer.
+        """
+        answer = await self._bus.request("gateway", "keys", KeyNamesRequest(project, list(keys)))
+        return msgspec.json.decode(answer, type=KeyNames).names

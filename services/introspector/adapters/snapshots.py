@@ -8,9 +8,10 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from libs.common import outbox
-from libs.common.events import EventData
 from libs.common.ids import ProjectId
 from libs.common.postgres import guarded
+from services.introspector.adapters import changes
+from services.introspector.core.telling import Told, announcement
 from services.introspector.core.versions import Snapshot
 
 SOURCE: Final = "dbify/introspector"
@@ -31,7 +32,10 @@ _SAVE = """
 """
 _FORGET_OLD = "DELETE FROM snapshots WHERE project = $1 AND version <= $2"
 _CONFIRM = "UPDATE snapshots SET looked_at = now(), database_version = $3 WHERE project = $1 AND version = $2"
-_DELETE = "DELETE FROM snapshots WHERE project = $1"
+_DELETE = """
+    WITH changed AS (DELETE FROM changes WHERE project = $1)
+    DELETE FROM snapshots WHERE project = $1
+"""
 
 Connection = asyncpg.Connection | PoolConnectionProxy
 
@@ -53,9 +57,10 @@ class Page:
         """Note that the newest version was seen to be still true."""
         await self._connection.execute(_CONFIRM, self._project, snapshot.version, database_version)
 
-    async def announce(self, event: EventData) -> None:
-        """Put an event into the outbox, in the transaction of what is saved here."""
-        await outbox.add(self._connection, SOURCE, self._project, event)
+    async def tell(self, told: Told) -> None:
+        """Keep what changed and put its event into the outbox, in the transaction of what is saved here."""
+        await changes.save(self._connection, self._project, told)
+        await outbox.add(self._connection, SOURCE, self._project, announcement(self._project, told))
 
 
 class Snapshots:

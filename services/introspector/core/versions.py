@@ -9,6 +9,7 @@ from libs.common.schema import MAX_BYTES, Schema, pack, unpack
 from services.introspector.core.assemble import Reading, assemble
 from services.introspector.core.diff import diff
 from services.introspector.core.limits import too_large
+from services.introspector.core.telling import Question, question
 
 
 class Snapshot(NamedTuple):
@@ -63,3 +64,10 @@ def _changes(before: Snapshot, after: Schema, database_version: int) -> tuple[Ch
     except ValueError:
         return None
     return diff(known, after, moved=before.database_version != database_version)
+
+
+def concerned(before: Snapshot, changes: tuple[Change, ...]) -> Question:
+    """What to ask about, to know whom changes concern."""
+    if all(change.level == "safe" for change in changes):
+        return Question((), ())
+    return question(changes, unpack(before.packed))

@@ -8,13 +8,14 @@ from typing import Final, Protocol
 
 from prometheus_client import Counter, Histogram
 
+from libs.common.changes import Impact
 from libs.common.errors import Code, DbifyError
-from libs.common.events import EventData, SchemaChanged
 from libs.common.ids import ProjectId
 from libs.common.rpc import LookRequest, SealedDatabase, SnapshotRequest
 from libs.common.telemetry import log
 from services.introspector.core.assemble import Reading
-from services.introspector.core.versions import Snapshot, following
+from services.introspector.core.telling import Question, Told
+from services.introspector.core.versions import Snapshot, concerned, following
 from services.introspector.handlers.turns import Turns
 
 LOOK_TIMEOUT_S: Final = 20.0
@@ -60,8 +61,8 @@ class Page(Protocol):
     async def confirm(self, snapshot: Snapshot, database_version: int) -> None:
         """Note that the newest version was seen to be still true."""
 
-    async def announce(self, event: EventData) -> None:
-        """Send an event once what is saved is committed."""
+    async def tell(self, told: Told) -> None:
+        """Keep what changed, and send an event of it once all is committed."""
 
 
 class Snapshots(Protocol):
@@ -72,6 +73,13 @@ class Snapshots(Protocol):
 
     def held(self, project: ProjectId) -> AbstractAsyncContextManager[Page]:
         """A project's page: committed at the end, or not at all."""
+
+
+class Impacts(Protocol):
+    """Whom changes concern."""
+
+    async def of(self, project: ProjectId, question: Question) -> Impact:
+        """Those who used these tables and columns; answered within seconds, if not whole."""
 
 
 class Looks:
@@ -87,12 +95,14 @@ class Looks:
         databases: Databases,
         catalogs: Catalogs,
         snapshots: Snapshots,
+        impacts: Impacts,
         turns: Turns[tuple[ProjectId, str], Snapshot],
         nudge: Callable[[], None],
     ) -> None:
         self._databases = databases
         self._catalogs = catalogs
         self._snapshots = snapshots
+        self._impacts = impacts
         self._nudge = nudge
         self._turns = turns
 
@@ -152,11 +162,13 @@ class Looks:
             if reading is None and before is not None:
                 await page.confirm(before, database.version)
                 return "unchanged", before
-            after, _changes = await asyncio.to_thread(following, before, _complete(reading), database.version)
+            after, changes = await asyncio.to_thread(following, before, _complete(reading), database.version)
             await page.save(after)
             changed = before is not None and after.version > before.version
             if before is not None and changed:
-                await page.announce(SchemaChanged(before.version, after.version))
+                question = await asyncio.to_thread(concerned, before, changes)
+                impact = await self._impacts.of(project, question)
+                await page.tell(Told(before.version, after.version, changes, impact))
         if changed:
             self._nudge()
         return ("first" if before is None else "changed" if changed else "same"), after

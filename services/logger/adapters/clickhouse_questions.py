@@ -8,8 +8,8 @@ from clickhouse_connect.driver.client import Client
 from libs.common.ids import ProjectId
 from libs.common.logs import LogRecord
 from services.logger.adapters.clickhouse import READ_LIMIT_S, ClickHouse
-from services.logger.core.answers import NOTHING, Figures, Report
-from services.logger.core.questions import AnalyticsQuestion, LogQuestion
+from services.logger.core.answers import NOTHING, Figures, Report, Use
+from services.logger.core.questions import AnalyticsQuestion, LogQuestion, UseQuestion
 
 # Exact percentiles hold every duration in memory, 8 bytes a request and breakdown: 64 MB at this number.
 EXACT_REQUESTS = 2_000_000
@@ -66,6 +66,26 @@ FROM
 )
 GROUP BY GROUPING SETS ((), (bucket), (table_name), (operation))
 """
+# A read of a column's table may have been answered with the column, whether it named it or not.
+_CALLERS = """
+SELECT
+    key_id, count(), countIf(whole OR names), toUnixTimestamp64Micro(max(time))
+FROM
+(
+    SELECT
+        key_id, time,
+        has({{tables:Array(String)}}, table_name) AS whole,
+        hasAny(arrayMap(name -> (table_name, name), columns),
+               arrayZip({{used_tables:Array(String)}}, {{used_columns:Array(String)}})) AS names,
+        operation = 'read' AND has({{used_tables:Array(String)}}, table_name) AS reads
+    FROM requests
+    WHERE {conditions}
+)
+WHERE (whole OR names OR reads) AND key_id != ''
+GROUP BY key_id
+ORDER BY countIf(whole OR names) DESC, count() DESC, key_id
+LIMIT {{limit:UInt32}}
+"""
 
 _PROJECT = "project = {project:Int64}"
 # Unqualified, a name means that table in any schema.
@@ -73,6 +93,7 @@ _TABLE = "(table_name = {table:String} OR substring(table_name, position(table_n
 _OPERATION = "operation = {operation:String}"
 _TIMES = """time >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')
     AND time < fromUnixTimestamp64Micro({end:Int64}, 'UTC')"""
+_SINCE = "time >= fromUnixTimestamp64Micro({start:Int64}, 'UTC')"
 _MINUTES = "minute >= toDateTime({start:UInt32}, 'UTC') AND minute < toDateTime({end:UInt32}, 'UTC')"
 _STATUS = "status >= {status_from:UInt16} AND status < {status_to:UInt16}"
 _ERROR = "error_code = {error:String}"
@@ -102,6 +123,27 @@ class Entries:
         parameters = {**where.parameters, "limit": limit}
         result = await self._store.read(lambda client: client.query(statement, parameters, settings=_SETTINGS))
         return [_record(row) for row in result.result_rows]
+
+
+class Uses:
+    """Who used tables and columns, from `requests`."""
+
+    def __init__(self, store: ClickHouse) -> None:
+        self._store = store
+
+    async def find(self, question: UseQuestion, limit: int) -> Sequence[Use]:
+        """The keys that did, those first that did most."""
+        where = _where({_PROJECT: {"project": question.project}, _SINCE: {"start": question.start_us}})
+        parameters = {
+            **where.parameters,
+            "tables": list(question.tables),
+            "used_tables": [use.table for use in question.columns],
+            "used_columns": [use.column for use in question.columns],
+            "limit": limit,
+        }
+        statement = _CALLERS.format(conditions=where.conditions)
+        result = await self._store.read(lambda client: client.query(statement, parameters, settings=_SETTINGS))
+        return [Use(*row) for row in result.result_rows]
 
 
 class Reports:

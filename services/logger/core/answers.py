@@ -31,6 +31,15 @@ class Report(NamedTuple):
     operations: Mapping[str, Figures]
 
 
+class Use(NamedTuple):
+    """How often a key used what was asked about, how often by name, and when last, in microseconds."""
+
+    key: str
+    requests: int
+    named: int
+    last_us: int
+
+
 class _Totals(NamedTuple):
     requests: int
     errors: int

@@ -11,7 +11,7 @@ import msgspec
 
 from libs.common.errors import Code, DbifyError
 from libs.common.ids import ProjectId
-from libs.common.logs import AnalyticsFilter, LogFilter
+from libs.common.logs import AnalyticsFilter, CallersQuestion, ColumnUse, LogFilter
 
 MAX_PAGE = 1_000
 MAX_BUCKETS = 1_500
@@ -26,6 +26,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST_US = 0
 _LATEST_US = 7_258_118_400_000_000
 _MAX_TEXT = 512
+# Of a question about who used something.
+_MAX_DAYS = 90
+_MAX_NAMES = 5_000
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -66,6 +69,29 @@ class AnalyticsQuestion(NamedTuple):
         """When each bucket of the series starts, in seconds since 1970."""
         first = self.start_us // _SECOND_US // self.step_s * self.step_s
         return range(first, -(-self.end_us // _SECOND_US), self.step_s)
+
+
+class UseQuestion(NamedTuple):
+    """A checked `CallersQuestion`."""
+
+    project: ProjectId
+    start_us: int
+    tables: tuple[str, ...]
+    columns: tuple[ColumnUse, ...]
+
+
+def callers(asked: CallersQuestion, now_us: int) -> UseQuestion:
+    """Check a question about who used something.
+
+    Raises:
+        DbifyError: INVALID_REQUEST, naming the field.
+    """
+    if not 1 <= asked.days <= _MAX_DAYS:
+        raise _invalid("days", f"is between 1 and {_MAX_DAYS}")
+    if len(asked.tables) + len(asked.columns) > _MAX_NAMES:
+        raise _invalid("columns", f"has with the tables at most {_MAX_NAMES} entries")
+    start_us = max(now_us - asked.days * _DAY_US, _EARLIEST_US)
+    return UseQuestion(_project(asked.project_id), start_us, tuple(asked.tables), tuple(asked.columns))
 
 
 def logs(asked: LogFilter) -> LogQuestion:

@@ -3,10 +3,22 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from libs.common.logs import Analytics, AnalyticsFilter, LogEntry, LogFilter, LogPage, LogRecord
+from libs.common.logs import (
+    Analytics,
+    AnalyticsFilter,
+    Caller,
+    Callers,
+    CallersQuestion,
+    LogEntry,
+    LogFilter,
+    LogPage,
+    LogRecord,
+)
 from services.logger.core import answers, questions
-from services.logger.core.answers import Report
-from services.logger.core.questions import AnalyticsQuestion, LogQuestion, Position
+from services.logger.core.answers import Report, Use
+from services.logger.core.questions import AnalyticsQuestion, LogQuestion, Position, UseQuestion
+
+MAX_CALLERS = 100
 
 
 class Entries(Protocol):
@@ -25,6 +37,17 @@ class Reports(Protocol):
 
     async def report(self, question: AnalyticsQuestion) -> Report:
         """Count and measure.
+
+        Raises:
+            DbifyError: SERVICE_UNAVAILABLE or SERVICE_TIMEOUT.
+        """
+
+
+class Uses(Protocol):
+    """Who used what."""
+
+    async def find(self, question: UseQuestion, limit: int) -> Sequence[Use]:
+        """The keys that used it most.
 
         Raises:
             DbifyError: SERVICE_UNAVAILABLE or SERVICE_TIMEOUT.
@@ -58,6 +81,19 @@ class Figures:
         """Totals, the series and the breakdowns."""
         question = questions.analytics(asked, self._now_us())
         return answers.analytics(question, await self._reports.report(question))
+
+
+class WhoCalled:
+    """The method `callers`."""
+
+    def __init__(self, uses: Uses, now_us: Callable[[], int]) -> None:
+        self._uses = uses
+        self._now_us = now_us
+
+    async def __call__(self, asked: CallersQuestion) -> Callers:
+        """The keys that used tables and columns of late."""
+        found = await self._uses.find(questions.callers(asked, self._now_us()), MAX_CALLERS)
+        return Callers([Caller(it.key, it.requests, it.named, questions.rfc3339(it.last_us)) for it in found])
 
 
 def _entry(record: LogRecord) -> LogEntry:

@@ -1,5 +1,6 @@
 """What the handlers decide, over parts in memory: the real ones are met in the integration tests."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -7,14 +8,18 @@ import msgspec
 import pytest
 
 from libs.common.bus import Message, Poison
+from libs.common.changes import Impact, KeyImpact
 from libs.common.errors import Code, DbifyError
-from libs.common.events import EventData, SchemaChanged
 from libs.common.ids import ProjectId
+from libs.common.logs import Caller
 from libs.common.rpc import LookRequest, SealedDatabase
 from libs.common.schema import Database, unpack
 from services.introspector.core.assemble import Origin, Reading
 from services.introspector.core.rows import Rows
+from services.introspector.core.telling import Question, Told
 from services.introspector.core.versions import Snapshot, following
+from services.introspector.handlers import impact
+from services.introspector.handlers.impact import Impacts
 from services.introspector.handlers.look import Looks
 from services.introspector.handlers.turns import Turns
 from services.introspector.handlers.watch import MAX_DELIVERIES, Watch
@@ -34,7 +39,7 @@ class Memory:
 
     def __init__(self, found: Reading, stored: Snapshot | None, versions: Sequence[int] = (1,)) -> None:
         self.latest = stored
-        self.events: list[EventData] = []
+        self.told: list[Told] = []
         self.confirmed: list[int] = []
         self.reads = 0
         self._found = found
@@ -63,8 +68,11 @@ class Memory:
         assert snapshot == self.latest
         self.confirmed.append(database_version)
 
-    async def announce(self, event: EventData) -> None:
-        self.events.append(event)
+    async def tell(self, told: Told) -> None:
+        self.told.append(told)
+
+    async def of(self, _project: ProjectId, _question: Question) -> Impact:
+        return Impact(complete=False)
 
 
 class Page:
@@ -84,14 +92,14 @@ async def take(memory: Memory, request: LookRequest) -> tuple[Snapshot, int]:
     """The answer, and how often the relay was nudged."""
     nudges: list[None] = []
     async with Turns[tuple[ProjectId, str], Snapshot](2) as turns:
-        looks = Looks(memory, memory, Page(memory), turns, lambda: nudges.append(None))  # type: ignore[arg-type]  # the fake's contexts are plain
+        looks = Looks(memory, memory, Page(memory), memory, turns, lambda: nudges.append(None))  # type: ignore[arg-type]  # the fake's contexts are plain
         return await looks.take(request.project_id, request.database), len(nudges)
 
 
 async def test_a_first_look_saves_and_tells_nobody() -> None:
     memory = Memory(reading("public"), None)
     snapshot, nudges = await take(memory, LookRequest(PROJECT))
-    assert (snapshot.version, nudges, memory.events) == (1, 0, [])
+    assert (snapshot.version, nudges, memory.told) == (1, 0, [])
     assert memory.latest == snapshot
 
 
@@ -104,7 +112,10 @@ async def test_a_known_fingerprint_is_noted_with_the_database_it_was_seen_in() -
 async def test_a_change_is_saved_announced_and_sent_at_once() -> None:
     memory = Memory(reading("public", "app"), following(None, reading("public"), 1).snapshot)
     snapshot, nudges = await take(memory, LookRequest(PROJECT))
-    assert (snapshot.version, nudges, memory.events) == (2, 1, [SchemaChanged(1, 2)])
+    (told,) = memory.told
+    assert (snapshot.version, nudges, told.from_version, told.to_version) == (2, 1, 1, 2)
+    assert [change.kind for change in told.changes] == ["schema.added"]
+    assert not told.impact.complete
     assert unpack(snapshot.packed).schemas == ("app", "public")
 
 
@@ -171,3 +182,61 @@ async def test_what_is_no_event_is_poison_and_what_is_another_event_is_left_alon
     with pytest.raises(Poison):
         await watch(Message("dbify.events.7.project.created", b"{", {}, 1, 1, ""))
     await watch(Message("dbify.events.7.project.paused", b'{"type": "x", "projectid": 7}', {}, 1, 1, ""))
+
+
+class Knowing:
+    """A logger and a gateway, each of which answers, fails or stays silent."""
+
+    def __init__(self, *, callers: bool | None = True, names: bool | None = True) -> None:
+        self._answers = {"callers": callers, "names": names}
+
+    async def callers(self, _project: ProjectId, _question: Question) -> list[Caller]:
+        await self._answer("callers")
+        return [Caller("k1", 12, 3, "2026-11-25T10:11:12Z"), Caller("k2", 1, 1, "2026-11-25T10:11:13Z")]
+
+    async def names(self, _project: ProjectId, keys: Sequence[str]) -> dict[str, str]:
+        assert list(keys) == ["k1", "k2"]
+        await self._answer("names")
+        return {"k1": "shop"}
+
+    async def _answer(self, what: str) -> None:
+        if self._answers[what] is None:
+            await asyncio.Event().wait()
+        if not self._answers[what]:
+            raise DbifyError(Code.SERVICE_UNAVAILABLE, "no")
+
+
+ASKED = Question(("public.customer",), ())
+
+
+async def test_an_impact_names_the_keys_that_called() -> None:
+    knowing = Knowing()
+    found = await Impacts(knowing, knowing).of(PROJECT, ASKED)
+    assert found == Impact(
+        complete=True,
+        keys=(
+            KeyImpact("k1", "shop", 12, 3, "2026-11-25T10:11:12Z"),
+            KeyImpact("k2", "", 1, 1, "2026-11-25T10:11:13Z"),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("knowing", "keys"),
+    [
+        (Knowing(callers=False), []), (Knowing(callers=None), []),
+        (Knowing(names=False), ["k1", "k2"]), (Knowing(names=None), ["k1", "k2"]),
+    ],
+    ids=["logger down", "logger silent", "gateway down", "gateway silent"],
+)  # fmt: skip
+async def test_an_impact_that_nobody_tells_in_time_says_so(
+    knowing: Knowing, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(impact, "DEADLINE_S", 0.05)
+    found = await Impacts(knowing, knowing).of(PROJECT, ASKED)
+    assert (found.complete, [key.id for key in found.keys]) == (False, keys)
+
+
+async def test_nobody_is_asked_about_nothing() -> None:
+    knowing = Knowing(callers=None)
+    assert await Impacts(knowing, knowing).of(PROJECT, Question((), ())) == Impact()

@@ -9,13 +9,13 @@ from clickhouse_connect.driver.client import Client
 
 from libs.common.errors import DbifyError
 from libs.common.ids import ProjectId
-from libs.common.logs import AnalyticsFilter, LogFilter, LogRecord, Totals
+from libs.common.logs import AnalyticsFilter, Caller, CallersQuestion, ColumnUse, LogFilter, LogRecord, Totals
 from services.logger.adapters.clickhouse import ClickHouse, open_store
-from services.logger.adapters.clickhouse_questions import Entries, Reports
+from services.logger.adapters.clickhouse_questions import Entries, Reports, Uses
 from services.logger.adapters.clickhouse_rows import Rows
 from services.logger.adapters.clickhouse_tables import migration
 from services.logger.core.questions import rfc3339
-from services.logger.handlers.reading import Figures, Logs
+from services.logger.handlers.reading import Figures, Logs, WhoCalled
 from tests.logger.records import PROJECT, now_us, record, records
 
 OTHER = ProjectId(5)
@@ -228,3 +228,30 @@ async def test_a_question_that_takes_too_long_is_ended(store: ClickHouse) -> Non
 
     with pytest.raises(DbifyError, match="too long"):
         await store.read(slow)
+
+
+async def test_who_used_a_table_or_column_of_late_is_told_by_key(store: ClickHouse) -> None:
+    now, day = now_us(), 24 * HOUR_US
+
+    def used(key: str, table: str, *columns: str, operation: str = "read", days: int = 0) -> LogRecord:
+        return record(0, key=key, table=table, columns=columns, operation=operation, time_us=now - days * day)
+
+    await insert(store, [
+        used("named", "shop.customer", "id", "email"),
+        used("named", "shop.customer", "id", operation="update"),
+        used("read", "shop.customer", "id", days=1),
+        used("wrote", "shop.customer", "id", operation="update"),
+        used("whole", "shop.order", operation="delete"),
+        used("elsewhere", "public.customer", "email"),
+        used("before", "shop.customer", "email", days=8),
+        used("", "shop.customer", "email"),
+        record(0, project=OTHER, key="foreign", table="shop.customer", columns=("email",)),
+    ], "1")  # fmt: skip
+    ask = WhoCalled(Uses(store), lambda: now)
+    answer = await ask(CallersQuestion(PROJECT, ["shop.order"], [ColumnUse("shop.customer", "email")]))
+    assert answer.data == [
+        Caller("named", 1, 1, rfc3339(now)),
+        Caller("whole", 1, 1, rfc3339(now)),
+        Caller("read", 1, 0, rfc3339(now - day)),
+    ]
+    assert (await ask(CallersQuestion(PROJECT, [], []))).data == []
