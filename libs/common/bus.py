@@ -90,6 +90,17 @@ class Bus:
         """
         return await self._publish(subject, data, {**(headers or {}), "Nats-Msg-Id": message_id}, timeout_s)
 
+    async def tell(self, subject: str, data: bytes) -> None:
+        """Publish outside of any stream, to whoever listens at the moment.
+
+        Raises:
+            DbifyError: SERVICE_UNAVAILABLE without connection.
+        """
+        try:
+            await self._link.client.publish(subject, data)
+        except FAILURES as error:
+            raise unavailable("did not take a message") from error
+
     async def consume(self, consumer: Consumer, handle: Handler, *, batch: int = 1) -> None:
         """Hand a durable consumer's messages to a handler, in the background, until the bus closes.
 

@@ -116,3 +116,27 @@ class ChangesPage(msgspec.Struct, frozen=True, rename="camel"):
 
     data: list[VersionChanges]
     next_cursor: str | None
+
+
+class Activity(msgspec.Struct, frozen=True):
+    """On `subjects.ACTIVITY`, outside of any stream: projects that had requests in the last seconds.
+
+    A gateway tells of a project at once after a pause, and every `TOLD_EVERY_S` while requests go on.
+    """
+
+    projects: list[ProjectId]
+
+
+TOLD_EVERY_S = 10
+
+
+class WatchRequest(msgspec.Struct, frozen=True, rename="camel"):
+    """`introspector.watch` and `.unwatch`: install or remove the event trigger that tells of changes at once."""
+
+    project_id: ProjectId
+
+
+class WatchState(msgspec.Struct, frozen=True, rename="camel"):
+    """Whether the project's database tells of changes by itself."""
+
+    watched: bool

@@ -4,6 +4,9 @@ from urllib.parse import quote
 
 from libs.common.ids import ProjectId
 
+# Which projects are in use: see `rpc.Activity`.
+ACTIVITY = "dbify.activity"
+
 
 def token(name: str) -> str:
     """A name as one subject token: percent-encoded but for letters, digits, `_` and `-`, so never a wildcard."""

@@ -16,6 +16,7 @@ from libs.common.events import CloudEvent, EventData, SchemaChanged, schema_of, 
 from libs.common.ids import ProjectId, new_id
 from libs.common.logs import Caller, Callers, CallersQuestion
 from libs.common.rpc import (
+    Activity,
     ChangeRequest,
     ChangesPage,
     ChangesRequest,
@@ -26,9 +27,12 @@ from libs.common.rpc import (
     SealedDatabase,
     SnapshotRequest,
     VersionChanges,
+    WatchRequest,
+    WatchState,
 )
 from libs.common.schema import Schema, Table, unpack
 from libs.common.sealing import Keyring
+from libs.common.subjects import ACTIVITY
 from services.introspector.adapters.catalog import Catalogs
 from services.introspector.config import Config
 from services.introspector.core.assemble import Reading
@@ -164,6 +168,14 @@ class Gateway:
 
     async def snapshot(self, at_least: int = 0, project: ProjectId = PROJECT) -> Schema:
         return unpack(await self._ask("snapshot", SnapshotRequest(project, at_least)))
+
+    async def tell_active(self, *projects: ProjectId) -> None:
+        """Say that projects are in use, as a gateway does again and again."""
+        await self.bus.tell(ACTIVITY, msgspec.json.encode(Activity(list(projects or (PROJECT,)))))
+
+    async def watch(self, *, install: bool = True) -> WatchState:
+        name = "watch" if install else "unwatch"
+        return msgspec.json.decode(await self._ask(name, WatchRequest(PROJECT)), type=WatchState)
 
     async def changes(self, limit: int = 20, before: int | None = None) -> ChangesPage:
         return msgspec.json.decode(await self._ask("changes", ChangesRequest(PROJECT, limit, before)), type=ChangesPage)

@@ -16,13 +16,13 @@ from libs.common.ids import ProjectId
 from libs.common.rpc import SealedDatabase
 from libs.common.schema import Database
 from libs.common.sealing import Keyring
-from services.introspector.adapters.catalog_sql import CATALOG, CONTROL, FINGERPRINT, ORIGIN
+from services.introspector.adapters.catalog_sql import CATALOG, CONTROL, PULSE
 from services.introspector.core.assemble import Origin, Reading
 from services.introspector.core.limits import MAX_BYTES
 from services.introspector.core.rows import Rows
 
 # Part of every fingerprint: raise it when a look reads something new, so that the next one reads all.
-READS: Final = 2
+READS: Final = 3
 _CONNECT_S: Final = 10
 _CLOSE_S: Final = 2
 # Rows beyond their own limit are turned away one by one; this is for a server that sends something else.
@@ -60,6 +60,17 @@ class Catalogs:
 
     @asynccontextmanager
     async def open(self, project: ProjectId, database: SealedDatabase) -> AsyncIterator["Catalog"]:
+        """A project's catalog.
+
+        Raises:
+            DbifyError: As `connected`.
+        """
+        async with self.connected(project, database) as connection:
+            connection.allow(_MAX_RECEIVED_BYTES)
+            yield Catalog(connection)
+
+    @asynccontextmanager
+    async def connected(self, project: ProjectId, database: SealedDatabase) -> AsyncIterator[Connection]:
         """A connection to a project's database, at the addresses that come with it and no others.
 
         Raises:
@@ -69,10 +80,9 @@ class Catalogs:
         for address in database.addresses:
             self._guard.check(address)
         connection = await dial(target, database.addresses, timeout_s=_CONNECT_S, settings=_SETTINGS)
-        connection.allow(_MAX_RECEIVED_BYTES)
         try:
-            yield Catalog(connection)
-            # All was read: a server that does not say goodbye has done its part.
+            yield connection
+            # All was done: a server that does not say goodbye has done its part.
             with suppress(TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
                 await connection.close(timeout=_CLOSE_S)
         finally:
@@ -109,15 +119,16 @@ class Catalog:
         raise AssertionError("stamina returns or raises")
 
     async def _look(self, known: str) -> Reading | None:
-        """One consistent look, in one transaction.
+        """One statement where nothing has changed; else one consistent look, in one transaction.
 
-        It is rolled back by hand: where the network or the server is stuck, so would be the statement that ends it.
+        That is rolled back by hand: where the network or the server is stuck, so would be the statement that ends it.
         """
+        if known and _fingerprint(await self._row(PULSE)) == known:
+            return None
         transaction = self._connection.transaction(isolation="repeatable_read", readonly=True)
         await transaction.start()
         try:
-            origin = await self._origin()
-            reading = None if origin.fingerprint == known else Reading(origin, await self._rows())
+            reading = Reading(await self._origin(), await self._rows())
         except asyncpg.PostgresError:
             await transaction.rollback()
             raise
@@ -125,14 +136,12 @@ class Catalog:
         return reading
 
     async def _origin(self) -> Origin:
-        row = await self._row(ORIGIN)
+        """Which database this is. The pulse goes first: it tells the role's search path, which is narrowed then."""
+        row = await self._row(PULSE)
         await self._connection.execute(_NARROW)
         system, timeline = (await self._row(CONTROL)) if row["may_read_control"] else ("", 0)
         database = Database(system, timeline, row["oid"], row["name"], row["server_version"])
-        search_path = tuple(row["search_path"])
-        (catalogs,) = await self._row(FINGERPRINT)
-        fingerprint = f"{READS} {msgspec.json.encode((database, search_path)).decode()} {catalogs}"
-        return Origin(database, search_path, fingerprint)
+        return Origin(database, tuple(row["search_path"]), _fingerprint(row))
 
     async def _row(self, statement: str) -> asyncpg.Record:
         row = await self._connection.fetchrow(statement)
@@ -145,6 +154,11 @@ class Catalog:
         async for tag, entry in self._connection.cursor(CATALOG, prefetch=_PREFETCH):
             rows.add(tag, entry)
         return rows
+
+
+def _fingerprint(row: asyncpg.Record) -> str:
+    where = msgspec.json.encode((row["oid"], row["name"], row["server_version"], row["search_path"])).decode()
+    return f"{READS} {where} {row['catalogs']}"
 
 
 def _explain(error: Exception) -> DbifyError:

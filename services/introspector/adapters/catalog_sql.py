@@ -1,81 +1,98 @@
 """The statements that read a PostgreSQL catalog, from version 13 on, whole and as any login role.
 
-All but ORIGIN run with `search_path = pg_catalog`, so that `format_type` and the `pg_get_*` functions qualify every
+All but PULSE run with `search_path = pg_catalog`, so that `format_type` and the `pg_get_*` functions qualify every
 name that is not PostgreSQL's own.
 """
 
+import re
 from typing import Final
 
-# The role's own search path, before the transaction narrows it. Managed servers may refuse pg_control_*: a function
-# that may not be executed fails even in a branch that is never taken, so the right is asked for before.
-ORIGIN: Final = """
-SELECT pg_catalog.current_schemas(false)::text[] AS search_path,
-       pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
-         AND pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'EXECUTE') AS may_read_control,
-       d.oid::pg_catalog.int8 AS oid,
-       d.datname::text AS name,
-       pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS server_version
-FROM pg_catalog.pg_database AS d
-WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
-"""
-
+# Managed servers may refuse pg_control_*: a function that may not be executed fails even in a branch never taken,
+# so PULSE asks for the right before.
 CONTROL: Final = """
 SELECT s.system_identifier::text AS system, c.timeline_id::int8 AS timeline
 FROM pg_control_system() AS s, pg_control_checkpoint() AS c
 """
 
+# All that a look at an unchanged schema asks. It runs under the role's own search path, which it tells, so every
+# function, operator and type in it that is no keyword says that it is PostgreSQL's.
+#
 # One number pair a catalog: rows counted, and their identities and last writers hashed and summed. VACUUM and ANALYZE
-# leave xmin alone. Temporary objects and those of PostgreSQL itself are left out: others make and drop them all day.
-FINGERPRINT: Final = """
+# leave xmin alone. Temporary objects and those of PostgreSQL itself are left out: others make and drop them all day; so
+# is what a watch installs.
+_PULSE: Final = """
 WITH namespace AS MATERIALIZED (
-  SELECT oid, xmin FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+  SELECT oid, xmin FROM pg_catalog.pg_namespace
+  WHERE pg_catalog.left(nspname::varchar, 3) <> 'pg_' AND nspname <> 'information_schema' AND nspname <> 'dbify_watch'
 ),
 relation AS MATERIALIZED (
-  SELECT c.oid, c.xmin FROM pg_class AS c JOIN namespace AS n ON n.oid = c.relnamespace WHERE c.relkind <> 'S'
+  SELECT c.oid, c.xmin FROM pg_catalog.pg_class AS c JOIN namespace AS n ON n.oid = c.relnamespace
+  WHERE c.relkind <> 'S'
 ),
 digest (place, number, entry) AS (
-  SELECT 1, 0::int8, r.oid::int8 # r.xmin::text::int8 FROM relation AS r
+  SELECT 1, 0::bigint, r.oid::bigint # r.xmin::varchar::bigint FROM relation AS r
   UNION ALL
-  SELECT 2, a.attnum, a.attrelid::int8 # a.xmin::text::int8
-  FROM pg_attribute AS a JOIN relation AS r ON r.oid = a.attrelid WHERE a.attnum > 0
+  SELECT 2, a.attnum, a.attrelid::bigint # a.xmin::varchar::bigint
+  FROM pg_catalog.pg_attribute AS a JOIN relation AS r ON r.oid = a.attrelid WHERE a.attnum > 0
   UNION ALL
-  SELECT 3, 0, d.oid::int8 # d.xmin::text::int8 FROM pg_attrdef AS d JOIN relation AS r ON r.oid = d.adrelid
+  SELECT 3, 0, d.oid::bigint # d.xmin::varchar::bigint
+  FROM pg_catalog.pg_attrdef AS d JOIN relation AS r ON r.oid = d.adrelid
   UNION ALL
-  SELECT 4, 0, c.oid::int8 # c.xmin::text::int8 FROM pg_constraint AS c JOIN namespace AS n ON n.oid = c.connamespace
+  SELECT 4, 0, c.oid::bigint # c.xmin::varchar::bigint
+  FROM pg_catalog.pg_constraint AS c JOIN namespace AS n ON n.oid = c.connamespace
   UNION ALL
-  SELECT 5, 0, i.indexrelid::int8 # i.xmin::text::int8 FROM pg_index AS i JOIN relation AS r ON r.oid = i.indrelid
+  SELECT 5, 0, i.indexrelid::bigint # i.xmin::varchar::bigint
+  FROM pg_catalog.pg_index AS i JOIN relation AS r ON r.oid = i.indrelid
   UNION ALL
-  SELECT 6, 0, t.oid::int8 # t.xmin::text::int8
-  FROM pg_type AS t JOIN namespace AS n ON n.oid = t.typnamespace WHERE t.typtype <> 'c' AND t.typcategory <> 'A'
+  SELECT 6, 0, t.oid::bigint # t.xmin::varchar::bigint
+  FROM pg_catalog.pg_type AS t JOIN namespace AS n ON n.oid = t.typnamespace
+  WHERE t.typtype <> 'c' AND t.typcategory <> 'A'
   UNION ALL
-  SELECT 7, 0, e.oid::int8 # e.xmin::text::int8 FROM pg_enum AS e
+  SELECT 7, 0, e.oid::bigint # e.xmin::varchar::bigint FROM pg_catalog.pg_enum AS e
   UNION ALL
-  SELECT 8, 0, p.oid::int8 # p.xmin::text::int8 FROM pg_proc AS p JOIN namespace AS n ON n.oid = p.pronamespace
+  SELECT 8, 0, p.oid::bigint # p.xmin::varchar::bigint
+  FROM pg_catalog.pg_proc AS p JOIN namespace AS n ON n.oid = p.pronamespace
   UNION ALL
-  SELECT 9, 0, n.oid::int8 # n.xmin::text::int8 FROM namespace AS n
+  SELECT 9, 0, n.oid::bigint # n.xmin::varchar::bigint FROM namespace AS n
   UNION ALL
-  SELECT 10, d.objsubid, d.objoid::int8 # d.xmin::text::int8 FROM pg_description AS d WHERE d.objoid >= 16384
+  SELECT 10, d.objsubid, d.objoid::bigint # d.xmin::varchar::bigint
+  FROM pg_catalog.pg_description AS d WHERE d.objoid >= 16384::pg_catalog.oid
   UNION ALL
-  SELECT 11, 0, t.oid::int8 # t.xmin::text::int8
-  FROM pg_trigger AS t JOIN relation AS r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal
+  SELECT 11, 0, t.oid::bigint # t.xmin::varchar::bigint
+  FROM pg_catalog.pg_trigger AS t JOIN relation AS r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal
   UNION ALL
-  SELECT 12, 0, w.oid::int8 # w.xmin::text::int8 FROM pg_rewrite AS w JOIN relation AS r ON r.oid = w.ev_class
+  SELECT 12, 0, w.oid::bigint # w.xmin::varchar::bigint
+  FROM pg_catalog.pg_rewrite AS w JOIN relation AS r ON r.oid = w.ev_class
   UNION ALL
-  SELECT 13, 0, x.oid::int8 # x.xmin::text::int8 FROM pg_extension AS x
+  SELECT 13, 0, x.oid::bigint # x.xmin::varchar::bigint FROM pg_catalog.pg_extension AS x
   UNION ALL
-  SELECT 14, m.member::int8, m.roleid::int8 # m.xmin::text::int8 FROM pg_auth_members AS m
+  SELECT 14, m.member::bigint, m.roleid::bigint # m.xmin::varchar::bigint FROM pg_catalog.pg_auth_members AS m
 )
-SELECT (SELECT format('%s %s', oid, rolsuper) FROM pg_roles WHERE rolname = current_user)
-       || (SELECT string_agg(format(' %s:%s.%s', place, count, sum), '' ORDER BY place)
-           FROM (SELECT place, count(*), sum(hashint8(entry # (number << 32))) FROM digest GROUP BY place) AS places)
+SELECT pg_catalog.current_schemas(false)::pg_catalog.text[] AS search_path,
+       pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
+         AND pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'EXECUTE') AS may_read_control,
+       d.oid::bigint AS oid,
+       d.datname::varchar AS name,
+       pg_catalog.current_setting('server_version_num')::integer AS server_version,
+       pg_catalog.concat(
+         (SELECT pg_catalog.format('%s %s', oid, rolsuper) FROM pg_catalog.pg_roles WHERE rolname = current_user),
+         (SELECT pg_catalog.string_agg(pg_catalog.format(' %s:%s.%s', place, count, sum), '' ORDER BY place)
+          FROM (SELECT place, pg_catalog.count(*) AS count,
+                       pg_catalog.sum(pg_catalog.hashint8(entry # (number << 32))) AS sum
+                FROM digest GROUP BY place) AS places)
+       ) AS catalogs
+FROM pg_catalog.pg_database AS d
+WHERE d.datname = pg_catalog.current_database()
 """
+PULSE: Final = re.sub(r" (<>|>=|<<|=|#|>) ", r" OPERATOR(pg_catalog.\1) ", _PULSE)
 
 # What the role may see: a table where it holds a privilege on the table or on any column, and then its columns, or
 # those alone that it holds one on. Partitions are part of their parent; what belongs to an extension is left out.
 _COMMON: Final = """
 WITH RECURSIVE namespace AS MATERIALIZED (
   SELECT oid, nspname FROM pg_namespace
-  WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND has_schema_privilege(oid, 'USAGE')
+  WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'dbify_watch')
+    AND has_schema_privilege(oid, 'USAGE')
 ),
 member AS MATERIALIZED (
   SELECT classid, objid FROM pg_depend WHERE deptype = 'e'

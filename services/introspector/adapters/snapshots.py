@@ -33,7 +33,9 @@ _SAVE = """
 _FORGET_OLD = "DELETE FROM snapshots WHERE project = $1 AND version <= $2"
 _CONFIRM = "UPDATE snapshots SET looked_at = now(), database_version = $3 WHERE project = $1 AND version = $2"
 _DELETE = """
-    WITH changed AS (DELETE FROM changes WHERE project = $1)
+    WITH changed AS (DELETE FROM changes WHERE project = $1),
+    scheduled AS (DELETE FROM schedule WHERE project = $1),
+    listened AS (DELETE FROM watched WHERE project = $1)
     DELETE FROM snapshots WHERE project = $1
 """
 

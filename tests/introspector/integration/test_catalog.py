@@ -12,9 +12,10 @@ from libs.common.ids import ProjectId
 from libs.common.schema import Check, ForeignKey, Schema, Unique, pack, unpack
 from libs.common.sealing import Keyring
 from services.introspector.adapters.catalog import Catalogs
+from services.introspector.adapters.catalog_sql import PULSE
 from stack import embedded
 from tests.introspector.conftest import Read
-from tests.introspector.scene import MASTER_KEY, execute, look_at, seal, table, with_role
+from tests.introspector.scene import MASTER_KEY, PROJECT, execute, look_at, seal, table, with_role
 
 KINDS = {
     "a_bool": ("boolean", "boolean"), "a_int2": ("smallint", "integer"), "a_int4": ("integer", "integer"),
@@ -358,3 +359,35 @@ async def test_looks_succeed_while_the_schema_is_being_changed(database: str, re
     finally:
         stop.set()
         await asyncio.gather(*changing)
+
+
+async def test_an_unchanged_schema_costs_one_statement(database: str, catalogs: Catalogs) -> None:
+    await execute(database, "CREATE TABLE t (id int)")
+    before = await look_at(catalogs, database)
+    assert before is not None
+    statements: list[str] = []
+    async with catalogs.open(PROJECT, seal(database)) as catalog:
+        catalog._connection.add_query_logger(lambda record: statements.append(record.query))
+        assert await catalog.read(before.origin.fingerprint) is None
+    assert statements == [PULSE]
+
+
+async def test_functions_and_operators_of_users_take_no_part_in_a_look(database: str, catalogs: Catalogs) -> None:
+    await execute(
+        database,
+        """
+        CREATE FUNCTION hashint8(bigint) RETURNS int LANGUAGE sql AS 'SELECT 1 / 0';
+        CREATE FUNCTION differ("char", "char") RETURNS bool LANGUAGE sql AS 'SELECT 1 / 0 = 1';
+        CREATE OPERATOR <> (FUNCTION = differ, LEFTARG = "char", RIGHTARG = "char");
+        CREATE FUNCTION same(oid, oid) RETURNS bool LANGUAGE sql AS 'SELECT 1 / 0 = 1';
+        CREATE OPERATOR = (FUNCTION = same, LEFTARG = oid, RIGHTARG = oid);
+        CREATE DOMAIN varchar AS int;
+        CREATE DOMAIN text AS int;
+    """,
+    )
+    name = database.rpartition("/")[2]
+    await execute(database, f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
+    before = await look_at(catalogs, database)
+    assert before is not None
+    assert before.origin.search_path == ("public", "pg_catalog")
+    assert await look_at(catalogs, database, before.origin.fingerprint) is None
