@@ -94,6 +94,6 @@ async def run(config: Config, stop: asyncio.Event) -> None:
         entry = Entry(query, tables, management(cases), checks)
         served = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(entry, config.host, config.port, stop, served))
+            tasks.create_task(serve(query, entry, config.host, config.port, stop, served))
             for work in (requests.run, keys.watch, keys.publish, relay.run):
                 tasks.create_task(work(served))

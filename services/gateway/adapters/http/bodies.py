@@ -17,6 +17,42 @@ class GoneError(Exception):
     """The client left before its request was whole."""
 
 
+class Body:
+    """A body as it arrives.
+
+    Args:
+        limit: How large it may be.
+        declared: How large it says it is, 0 where it does not say.
+    """
+
+    def __init__(self, limit: int, declared: int) -> None:
+        self._limit = limit
+        self._keep = 0 if declared > limit else limit
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, part: bytes) -> bool:
+        """Take another piece; whether more is to be read."""
+        self._size += len(part)
+        if self._size <= self._keep:
+            self._parts.append(part)
+        else:
+            self._parts.clear()
+        return self._size < _DRAIN_LIMIT
+
+    def whole(self) -> bytes:
+        """The body. REQUEST_TOO_LARGE."""
+        if self._size > self._keep:
+            text = f"The body is larger than the limit of {self._limit} bytes."
+            raise DbifyError(Code.REQUEST_TOO_LARGE, text, {"limit": self._limit})
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+
+def late() -> DbifyError:
+    """What is answered to a body that does not arrive."""
+    return DbifyError(Code.INVALID_REQUEST, f"The body did not arrive within {TIMEOUT_S:g} s.")
+
+
 async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body.
 
@@ -26,32 +62,19 @@ async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
     """
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            return await _read(receive, 0 if _declared(scope) > limit else limit, limit)
+            return await _read(receive, Body(limit, _declared(scope)))
     except TimeoutError as error:
-        message = f"The body did not arrive within {TIMEOUT_S:g} s."
-        raise DbifyError(Code.INVALID_REQUEST, message) from error
+        raise late() from error
 
 
-async def _read(receive: Receive, keep: int, limit: int) -> bytes:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise GoneError
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False) and len(body) <= keep:
-        return body
-    parts, size = [body], len(body)
-    while message.get("more_body", False) and size < _DRAIN_LIMIT:
+async def _read(receive: Receive, body: Body) -> bytes:
+    more = True
+    while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise GoneError
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size <= keep:
-            parts.append(part)
-    if size > keep:
-        text = f"The body is larger than the limit of {limit} bytes."
-        raise DbifyError(Code.REQUEST_TOO_LARGE, text, {"limit": limit})
-    return b"".join(parts)
+        more = body.add(message.get("body", b"")) and message.get("more_body", False)
+    return body.whole()
 
 
 def _declared(scope: Scope) -> int:

@@ -9,7 +9,10 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 
 from libs.common.health import quiet_granian
-from services.gateway.adapters.http.entry import Entry
+from services.gateway.adapters.http.application import Application
+from services.gateway.adapters.http.asgi import App
+from services.gateway.adapters.http.bridge import lifespan
+from services.gateway.adapters.http.entry import Query
 
 # How long requests under way may take after the server stops listening: longer than a statement's usual ceiling.
 GRACE_S: Final = 15.0
@@ -17,19 +20,33 @@ _BACKLOG = 1024
 _BACKPRESSURE = 4096
 
 
-async def serve(entry: Entry, host: str, port: int, stop: asyncio.Event, served: asyncio.Event) -> None:
+async def serve(query: Query, others: App, host: str, port: int, stop: asyncio.Event, served: asyncio.Event) -> None:
     """Answer HTTP until `stop`, then finish what is under way and set `served`.
 
     Several processes may serve the same port: the kernel spreads connections over them (SO_REUSEPORT).
 
+    Args:
+        query: Answers `POST /query`.
+        others: Answers everything else.
+        host: Where to listen.
+        port: Where to listen.
+        stop: Set from outside.
+        served: Set here.
+
     Raises:
         OSError: If the port is taken by another program.
     """
+    async with lifespan(others):
+        await _serve(Application(query, others), host, port, stop)
+    served.set()
+
+
+async def _serve(application: Application, host: str, port: int, stop: asyncio.Event) -> None:
     server = Server(
-        entry,
+        application,
         address=host,
         port=port,
-        interface=Interfaces.ASGI,
+        interface=Interfaces.RSGI,
         websockets=False,
         backlog=_BACKLOG,
         backpressure=_BACKPRESSURE,
@@ -48,4 +65,3 @@ async def serve(entry: Entry, host: str, port: int, stop: asyncio.Event, served:
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 await serving
-        served.set()
