@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeAlias
 
 import asyncpg
 from prometheus_client import Counter
@@ -14,6 +14,7 @@ from libs.common.ids import ProjectId
 from libs.common.sqlstates import translate
 from services.gateway.adapters.connections import Connections
 from services.gateway.adapters.held import GRACE_S, SLACK_BYTES, Held, pooled_settings
+from services.gateway.adapters.lanes import Lanes
 from services.gateway.adapters.leases import RENEW_EVERY_S, Leases
 from services.gateway.adapters.redis import Shared
 from services.gateway.adapters.sessions import Transaction, beginning
@@ -31,6 +32,10 @@ _again = Counter(
 )
 
 
+# A statement's row, and the microseconds it took.
+_Fetched: TypeAlias = tuple[asyncpg.Record | None, int]
+
+
 class _RunAgainError(Exception):
     """The statement did nothing, or only read, and may do better on a second try."""
 
@@ -44,9 +49,10 @@ class Databases:
         self._idle_s = idle_s
         self._projects: dict[ProjectId, Connections] = {}
         self._closing: set[Connections] = set()
+        self._lanes = Lanes(self._singly, self._fetched)
 
-    async def run(self, project: ProjectId, plan: Plan) -> Result:
-        """Run a plan's statement on a connection of its project.
+    async def run(self, project: ProjectId, plan: Plan, role: str = "") -> Result:
+        """Run a plan's statement on a connection of its project; reads by key together with others of the same role.
 
         Raises:
             DbifyError: What the database said, DATABASE_BUSY, DATABASE_UNAVAILABLE, QUERY_TIMEOUT, or
@@ -56,10 +62,9 @@ class Databases:
         if _needs_transaction(plan, connections.target.limits):
             async with self.transaction(project) as session:
                 return await session.run(plan)
-        try:
-            return await self._run(connections, plan, may_retry=True)
-        except _RunAgainError:
-            return await self._run(connections, plan, may_retry=False)
+        if plan.lane is None:
+            return await self._singly(connections, plan)
+        return await self._lanes.run(connections, plan, plan.lane, role)
 
     async def target(self, project: ProjectId) -> Target:
         """Where a project's database is, and what its requests are held to."""
@@ -173,7 +178,17 @@ class Databases:
         connections = self._projects[project] = Connections(project, target, self._leases)
         return connections
 
-    async def _run(self, connections: Connections, plan: Plan, *, may_retry: bool) -> Result:
+    async def _singly(self, connections: Connections, plan: Plan) -> Result:
+        row, took_us = await self._fetched(connections, plan)
+        return _result(plan, row, took_us, connections.target.limits)
+
+    async def _fetched(self, connections: Connections, plan: Plan) -> _Fetched:
+        try:
+            return await self._once(connections, plan, may_retry=True)
+        except _RunAgainError:
+            return await self._once(connections, plan, may_retry=False)
+
+    async def _once(self, connections: Connections, plan: Plan, *, may_retry: bool) -> _Fetched:
         held = connections.take() or await connections.wait()
         held.connection.allow(MAX_RESULT_BYTES + SLACK_BYTES)
         timeout_s = connections.target.timeout_ms / 1000 + GRACE_S
@@ -196,7 +211,7 @@ class Databases:
             raise _explained(error) from None
         took = time.perf_counter_ns() - started
         connections.release(held)
-        return _result(plan, row, took // 1000, connections.target.limits)
+        return row, took // 1000
 
     def _after(self, error: Exception, connections: Connections, held: Held) -> None:
         """Keep the connection where the server only said no; drop it where the driver may have lost the thread."""

@@ -9,7 +9,7 @@ from services.gateway.core.catalog import Relation
 from services.gateway.core.payload import Create, Read, Shape, Update, shape
 from services.gateway.core.read import read
 from services.gateway.core.request import Request
-from services.gateway.core.statement import MAX_RESULT_BYTES, Argument, Statement
+from services.gateway.core.statement import MAX_RESULT_BYTES, Argument, Lane, Statement
 from services.gateway.core.write import create, delete, update
 
 __all__ = ["MAX_RESULT_BYTES", "TOO_LARGE_SQLSTATE", "Argument", "Plan", "plan"]
@@ -37,6 +37,7 @@ class Plan(msgspec.Struct, frozen=True):
         table: The table as `schema.table`.
         columns: The columns the request named.
         silent: It is a CALL, which gives no such row and may end transactions itself.
+        lane: How it may travel together with others.
     """
 
     sql: str
@@ -45,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True):
     table: str
     columns: tuple[str, ...]
     silent: bool = False
+    lane: Lane | None = None
 
 
 def plan(request: Request, relation: Relation) -> Plan:
@@ -61,7 +63,7 @@ def plan(request: Request, relation: Relation) -> Plan:
         arguments = statement.bind(request.payload)
     except RecursionError:
         raise DbifyError(Code.TOO_COMPLEX, "The payload nests too deep: flatten it.") from None
-    return Plan(statement.sql, arguments, statement.write, relation.name, statement.columns)
+    return Plan(statement.sql, arguments, statement.write, relation.name, statement.columns, lane=statement.lane)
 
 
 def compiled(form: Shape, relation: Relation) -> Statement:

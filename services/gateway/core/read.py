@@ -5,10 +5,13 @@
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 from libs.common.errors import Code, DbifyError
 from services.gateway.core import types
 from services.gateway.core.catalog import Relation
 from services.gateway.core.conditions import And, Node, Test
+from services.gateway.core.lanes import lane
 from services.gateway.core.payload import READ_WORDS, Order, Read
 from services.gateway.core.rows import Rows, relation_sql, rows
 from services.gateway.core.statement import MAX_RESULT_BYTES, Parameters, Statement
@@ -36,7 +39,10 @@ def read(shape: Read, relation: Relation) -> Statement:
         f"FROM (SELECT '[' || coalesce(string_agg({json}, ','), '') || ']' AS data, count(*) AS rows "
         f"FROM {source}) AS a"
     )
-    return scope.parameters.statement(sql, write=False)
+    statement = scope.parameters.statement(sql, write=False)
+    if not _names_one_row(shape, relation):
+        return statement
+    return msgspec.structs.replace(statement, lane=lane(shape, relation, statement.slots))
 
 
 def _by_key(found: str, listed: Rows) -> tuple[str, str]:

@@ -25,6 +25,21 @@ class Slot(NamedTuple):
     encode: Encode
 
 
+class Lane(msgspec.Struct, frozen=True):
+    """How reads of one shape that differ in a unique key alone travel together.
+
+    Attributes:
+        sql: Takes the keys as a text[], then the other arguments; gives one row with an array of a text a key: its row
+            as JSON, '' where there is none, NULL where it has to be read alone.
+        position: Which of the plain statement's arguments is the key.
+        accepts: Whether a key is certain to be a value of the column's type.
+    """
+
+    sql: str
+    position: int
+    accepts: Callable[[str], object]
+
+
 class Statement(msgspec.Struct, frozen=True):
     """SQL that answers every request of one shape; `columns` are those that the shape names."""
 
@@ -32,6 +47,7 @@ class Statement(msgspec.Struct, frozen=True):
     slots: tuple[Slot, ...]
     write: bool
     columns: tuple[str, ...]
+    lane: Lane | None = None
 
     def bind(self, payload: Object) -> tuple[Argument, ...]:
         """The arguments that a payload of this statement's shape brings.

@@ -32,12 +32,13 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What a plan's statement gave: `data` is b"" where the answer has none."""
+    """What a plan's statement gave: `data` is b"" where the answer has none; `coalesced` where it was shared."""
 
     data: bytes
     count: int | None
     rows: int
     database_us: int
+    coalesced: bool = False
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -92,8 +93,8 @@ class Databases(Protocol):
         """Where a project's database is, and what its requests are held to."""
         ...
 
-    async def run(self, project: ProjectId, plan: Plan) -> Result:
-        """Run a plan's statement.
+    async def run(self, project: ProjectId, plan: Plan, role: str = "") -> Result:
+        """Run a plan's statement, alone or together with others of the same lane and role.
 
         Raises:
             DbifyError: RESULT_TOO_LARGE, SCHEMA_CHANGED, or what the database said.
@@ -159,7 +160,7 @@ class Entry:
             database_us=self.result.database_us,
             rows=self.result.rows,
             size_bytes=size_bytes,
-            coalesced=False,
+            coalesced=self.result.coalesced,
             client=self.client,
         )
 
@@ -233,7 +234,7 @@ class Context:
     async def run(self, plan: Plan, shorten: Shorten = count_only) -> Result:
         """Run a single statement."""
         if self._keep is None or not plan.write:
-            return await self._databases.run(self.identity.project, plan)
+            return await self._databases.run(self.identity.project, plan, self.identity.role)
         return await self.transact(lambda session: session.run(plan), shorten)
 
     async def transact(

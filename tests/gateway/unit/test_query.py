@@ -54,8 +54,9 @@ class Databases:
         self.outcomes = list(outcomes)
         self.plans: list[Plan] = []
 
-    async def run(self, project: ProjectId, plan: Plan) -> Result:
+    async def run(self, project: ProjectId, plan: Plan, role: str = "") -> Result:
         assert project == 4
+        assert not role
         self.plans.append(plan)
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
         if isinstance(outcome, Exception):
@@ -198,7 +199,8 @@ async def test_a_defect_is_answered_without_its_text(caplog: pytest.LogCaptureFi
 
 async def test_a_client_that_leaves_is_recorded() -> None:
     class Slow(Databases):
-        async def run(self, project: ProjectId, plan: Plan) -> Result:
+        async def run(self, project: ProjectId, plan: Plan, role: str = "") -> Result:
+            assert not role
             started.set()
             await asyncio.Event().wait()
             return await super().run(project, plan)
