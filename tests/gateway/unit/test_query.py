@@ -56,7 +56,7 @@ class Databases:
 
     async def run(self, project: ProjectId, plan: Plan, role: str = "") -> Result:
         assert project == 4
-        assert not role
+        assert role == "reader"
         self.plans.append(plan)
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
         if isinstance(outcome, Exception):
@@ -200,7 +200,7 @@ async def test_a_defect_is_answered_without_its_text(caplog: pytest.LogCaptureFi
 async def test_a_client_that_leaves_is_recorded() -> None:
     class Slow(Databases):
         async def run(self, project: ProjectId, plan: Plan, role: str = "") -> Result:
-            assert not role
+            assert role == "reader"
             started.set()
             await asyncio.Event().wait()
             return await super().run(project, plan)
