@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import asyncpg
 import httpx
@@ -211,7 +212,9 @@ async def test_without_the_platform_database_it_says_so_and_recovers(
 
 
 @pytest.mark.slow
-async def test_1500_tables_are_read_in_good_time(scene: Scene, database: str) -> None:
+async def test_1500_tables_are_read_whole(
+    scene: Scene, database: str, record_property: Callable[[str, object], None]
+) -> None:
     await execute(database, """
         DO $$ BEGIN FOR i IN 1..1500 LOOP EXECUTE format('CREATE TABLE t%s (
             id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent_id bigint %s, a text NOT NULL, b varchar(200),
@@ -223,11 +226,9 @@ async def test_1500_tables_are_read_in_good_time(scene: Scene, database: str) ->
         await gateway.look(seal(scene.platform, OTHER), OTHER)
         start = time.perf_counter()
         schema = await gateway.look(seal(database))
-        whole_s = time.perf_counter() - start
+        record_property("whole_s", time.perf_counter() - start)
         start = time.perf_counter()
         await gateway.look(seal(database))
-        unchanged_s = time.perf_counter() - start
+        record_property("unchanged_s", time.perf_counter() - start)
     assert len(schema.tables) == 1500
     assert all(len(table.columns) == 12 for table in schema.tables)
-    assert whole_s < 5
-    assert unchanged_s < whole_s
